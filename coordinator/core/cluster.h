@@ -1,0 +1,73 @@
+// The coordinator's mind: jobs, attempts, nodes and leases, and every decision about them.
+//
+// Step decides: it looks at one input and the time, and returns the records that change the state,
+// the commands to workers, the answers to callers and the events for watchers, each with its
+// reason. It changes durable state only by applying the records it returns, so Apply over the same
+// records rebuilds it after a crash. What workers will say again (heartbeats, progress, sessions)
+// lives beside it and is not recorded.
+//
+// The surprising rule: after a restart every node that was alive counts as SUSPECT until it
+// reconnects, and nothing is started or given up before `reconnect_grace` has passed.
+//
+// Time:    callers pass `now`; it never goes back. Nothing here reads a clock.
+// Threads: none. Owned by the coordinator's event loop.
+// Errors:  in Outcome::replies, with canonical codes. A record that cannot apply is a CHECK.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/ids.h"
+#include "coordinator/core/input.h"
+#include "coordinator/core/outcome.h"
+#include "muster/v1/job.pb.h"
+#include "muster/v1/journal.pb.h"
+#include "muster/v1/node.pb.h"
+
+namespace muster::coordinator::core {
+
+struct Options {
+  absl::Duration heartbeat_interval = absl::Milliseconds(500);
+  absl::Duration suspect_after = absl::Seconds(2);   // silence on an open stream
+  absl::Duration dead_after = absl::Seconds(5);      // silence, or stream broken and not back
+  absl::Duration reconnect_grace = absl::Seconds(5);  // after a coordinator start
+  absl::Duration reconnect_jitter = absl::Milliseconds(500);
+  absl::Duration stop_grace = absl::Seconds(3);  // SIGTERM to SIGKILL when a job is cancelled
+  absl::Duration order_repeat = absl::Seconds(1);  // an order not yet obeyed is sent again
+  size_t events_kept = 10'000;
+};
+
+class Cluster {
+ public:
+  explicit Cluster(Options options);
+  ~Cluster();
+  Cluster(Cluster&&) noexcept;
+  Cluster& operator=(Cluster&&) noexcept;
+
+  Outcome Step(const Input& input, absl::Time now);
+  void Apply(const v1::Record& record);
+
+  // Queries. No effect, no time: "now" is that of the last Step.
+  Epoch epoch() const;
+  const std::string& cluster_id() const;
+  uint64_t revision() const;  // records applied
+  absl::StatusOr<v1::GetJobResponse> GetJob(const v1::GetJobRequest& request) const;
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request) const;
+  absl::StatusOr<v1::ListNodesResponse> ListNodes(const v1::ListNodesRequest& request) const;
+  v1::GetClusterResponse GetCluster() const;
+  // Where the job would start now, or why it would wait. Exactly the scheduler's answer.
+  absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request) const;
+  // Remembered events after a revision, oldest first. kOutOfRange when some were forgotten.
+  absl::StatusOr<std::vector<v1::JobEvent>> EventsAfter(uint64_t revision, JobId job) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace muster::coordinator::core

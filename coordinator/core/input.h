@@ -1,0 +1,60 @@
+// What can happen to the cluster: every input of Cluster::Step.
+//
+// Times are not in here: Step gets `now` beside the input. Ids of sessions and callers are chosen
+// outside and only echoed.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "common/ids.h"
+#include "muster/v1/cluster_service.pb.h"
+#include "muster/v1/job_service.pb.h"
+#include "muster/v1/worker_stream.pb.h"
+
+namespace muster::coordinator::core {
+
+// First input of every start. `cluster_id` is used when the journal is empty.
+struct Start {
+  std::string cluster_id;
+};
+
+// Time passed. Expires leases, plans waiting jobs. Every 100 ms or so, and after other inputs.
+struct Tick {};
+
+struct SubmitJob {
+  RequestToken token;
+  v1::SubmitJobRequest request;
+};
+
+struct CancelJob {
+  RequestToken token;
+  v1::CancelJobRequest request;
+};
+
+struct SetNodeAdmission {
+  RequestToken token;
+  v1::SetNodeAdmissionRequest request;
+};
+
+// A worker's stream opened and said hello.
+struct WorkerConnected {
+  SessionId session;
+  v1::WorkerHello hello;
+};
+
+// Any later message of that stream; a hello in here is a protocol error and ends the session.
+struct WorkerSaid {
+  SessionId session;
+  v1::WorkerMessage message;
+};
+
+struct WorkerDisconnected {
+  SessionId session;
+  std::string why;
+};
+
+using Input = std::variant<Start, Tick, SubmitJob, CancelJob, SetNodeAdmission, WorkerConnected,
+                           WorkerSaid, WorkerDisconnected>;
+
+}  // namespace muster::coordinator::core
