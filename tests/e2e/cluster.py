@@ -1,0 +1,210 @@
+"""A real Muster cluster on this machine, for tests: daemons, kills, and what is left behind.
+
+Every process belongs to one temporary folder, whose path stands in its command line or its
+environment; that is how ranks are found and how leftovers are counted.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+BIN = pathlib.Path(os.environ.get("MUSTER_BIN", "build/bin")).resolve()
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def wait_for(what, condition, timeout=60.0, every=0.02):
+    """Waits until condition() is truthy and returns it; fails naming what was waited for."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s for {what}")
+        time.sleep(every)
+
+
+def processes(word):
+    """pid → command line of every process whose command line or environment holds `word`."""
+    found = {}
+    needle = word.encode()
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = pathlib.Path(entry.path, "cmdline").read_bytes()
+            environment = pathlib.Path(entry.path, "environ").read_bytes()
+        except OSError:
+            continue
+        if needle in command or needle in environment:
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
+    return found
+
+
+def environment_of(pid):
+    try:
+        raw = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    return dict(item.split("=", 1) for item in raw.decode(errors="replace").split("\0") if "=" in item)
+
+
+def shared_memory():
+    return set(os.listdir("/dev/shm"))
+
+
+def temp_litter():
+    """Names in the temp folder that Open MPI, PMIx or Muster could have left."""
+    return {n for n in os.listdir(tempfile.gettempdir())
+            if n.startswith(("ompi.", "pmix", "prte", "muster-rank", "muster-shim", "vader"))}
+
+
+class Cluster:
+    def __init__(self, workers=2, slots=2, coordinator_flags=(), worker_flags=()):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-e2e-"))
+        self.slots = slots
+        self.coordinator_flags = list(coordinator_flags)
+        self.worker_flags = list(worker_flags)
+        self.daemons = {}
+        self.shm_before = shared_memory()
+        self.temp_before = temp_litter()
+        self.environment = dict(os.environ, MUSTER_E2E=str(self.dir))
+        self.start_coordinator()
+        for index in range(1, workers + 1):
+            self.start_worker(f"n{index}")
+        wait_for("all workers ready", lambda: len(self.ready_nodes()) == workers)
+
+    # -- daemons
+
+    def spawn(self, name, command):
+        log = open(self.dir / f"{name}.log", "ab")
+        self.daemons[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.dir,
+                                              stdin=subprocess.DEVNULL, env=self.environment)
+        log.close()
+
+    def start_coordinator(self, port=0):
+        state = self.dir / "coordinator"
+        (state / "address").unlink(missing_ok=True)
+        self.spawn("coordinator", [BIN / "muster-coordinator", "--listen", f"127.0.0.1:{port}",
+                                   "--state", state, *self.coordinator_flags])
+        wait_for("the coordinator's address", lambda: self.address() or self.dead("coordinator"))
+        if self.dead("coordinator"):
+            raise AssertionError("coordinator: " + self.log("coordinator"))
+
+    def start_worker(self, name):
+        self.spawn(name, [BIN / "muster-worker", "--node", name, "--state", self.dir / name,
+                          "--coordinator-file", self.dir / "coordinator" / "address",
+                          "--slots", str(self.slots), *self.worker_flags])
+
+    def dead(self, name):
+        return self.daemons[name].poll() is not None
+
+    def log(self, name):
+        return (self.dir / f"{name}.log").read_text(errors="replace")
+
+    def kill(self, name, how=signal.SIGKILL):
+        process = self.daemons[name]
+        process.send_signal(how)
+        process.wait(timeout=30)
+
+    def address(self):
+        try:
+            return (self.dir / "coordinator" / "address").read_text().strip()
+        except OSError:
+            return ""
+
+    # -- the command line
+
+    def muster(self, *args, check=True, timeout=120, cwd=None):
+        result = subprocess.run([BIN / "muster", "--coordinator", self.address(), *map(str, args)],
+                                capture_output=True, text=True, timeout=timeout,
+                                cwd=cwd or self.dir, env=self.environment)
+        if check and result.returncode != 0:
+            raise AssertionError(f"muster {' '.join(map(str, args))}: exit {result.returncode}\n"
+                                 f"{result.stdout}{result.stderr}")
+        return result
+
+    def json(self, *args):
+        return json.loads(self.muster(*args, "-o", "json").stdout)
+
+    def ready_nodes(self):
+        result = self.muster("node", "list", "-o", "json", check=False)
+        if result.returncode != 0:
+            return []
+        return [n["name"] for n in json.loads(result.stdout)["nodes"] if n["state"] == "ready"]
+
+    def submit(self, text):
+        path = self.dir / "job.yaml"
+        path.write_text(text)
+        return int(self.json("submit", "-f", path)["id"])
+
+    def job(self, job_id):
+        return self.json("describe", job_id)
+
+    def wait_state(self, job_id, *states, timeout=120):
+        return wait_for(f"job {job_id} in {states}",
+                        lambda: (lambda j: j if j["state"] in states else None)(self.job(job_id)),
+                        timeout, every=0.1)
+
+    def wait_step(self, job_id, step, timeout=120):
+        def reached():
+            job = self.job(job_id)
+            if job["state"] in ("failed", "cancelled"):
+                raise AssertionError(f"job {job_id} {job['state']}: {job['reason']}")
+            return int(job["progress"]["step"] if job.get("progress") else 0) >= step or \
+                job["state"] == "succeeded"
+        wait_for(f"job {job_id} at step {step}", reached, timeout, every=0.05)
+
+    def ranks(self, job_id=None):
+        """rank → pid of the living ranks of this cluster's jobs."""
+        found = {}
+        for pid, command in processes(str(self.dir)).items():
+            env = environment_of(pid)
+            if "MUSTER_RANK" in env and (job_id is None or env.get("MUSTER_JOB_ID") == str(job_id)):
+                try:
+                    state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+                except OSError:
+                    continue
+                if state != "Z":
+                    found[int(env["MUSTER_RANK"])] = pid
+        return found
+
+    # -- the end
+
+    def close(self, keep=False):
+        """Ends every daemon, then returns what is left that should not be: [] is the only good
+        answer."""
+        for name, process in self.daemons.items():
+            if name != "coordinator" and process.poll() is None:
+                process.kill()
+        for process in self.daemons.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        left = processes(str(self.dir))
+        for pid in left:  # shims and ranks of jobs still running when the test ended
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if not keep:
+            shutil.rmtree(self.dir, ignore_errors=True)
+        return left
+
+    def assert_clean(self):
+        """Nothing of any attempt is left while the daemons live and no job runs."""
+        def strays():
+            known = {p.pid for p in self.daemons.values()}
+            return {pid: c for pid, c in processes(str(self.dir)).items() if pid not in known}
+        wait_for(f"no stray process: {strays()}", lambda: not strays(), timeout=20)
+        wait_for(f"nothing new in /dev/shm: {shared_memory() - self.shm_before}",
+                 lambda: not shared_memory() - self.shm_before, timeout=10)
+        assert not temp_litter() - self.temp_before, temp_litter() - self.temp_before
+        for worker in [n for n in self.daemons if n != "coordinator"]:
+            attempts = self.dir / worker / "attempts"
+            wait_for(f"no attempt folder in {attempts}",
+                     lambda: not attempts.exists() or not list(attempts.iterdir()), timeout=20)
