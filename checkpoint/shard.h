@@ -1,0 +1,71 @@
+// A shard: one writer's slices, as one valid safetensors file of a checkpoint.
+//
+// `data/<writer>.safetensors`: header padded with spaces so that the data begin on a 4 KiB border;
+// slices named `<tensor>@<offset,...>`; CRC32C per 16 MiB over the whole file, header included,
+// kept in the digest (the file itself carries none). See docs/formats/checkpoint.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "checkpoint/box.h"
+#include "checkpoint/file_system.h"
+
+namespace muster::checkpoint {
+
+struct Slice {
+  Box box;
+  std::span<const std::byte> bytes;  // ByteCount(box), alive until WriteShard returns
+};
+
+// Where a box's bytes lie in a checkpoint.
+struct Piece {
+  Box box;
+  std::string file;    // "data/w00005.safetensors"
+  uint64_t begin = 0;  // byte range in the file, [begin, end)
+  uint64_t end = 0;
+
+  bool operator==(const Piece&) const = default;
+};
+
+struct FileRecord {
+  std::string name;
+  uint64_t size = 0;
+  std::vector<uint32_t> chunk_crc32c;
+
+  bool operator==(const FileRecord&) const = default;
+};
+
+// What the one who builds the manifest must know about a shard.
+struct ShardDigest {
+  FileRecord file;
+  std::vector<Piece> pieces;
+
+  bool operator==(const ShardDigest&) const = default;
+};
+
+std::string SerializeDigest(const ShardDigest& digest);  // JSON; for gathering on rank 0
+absl::StatusOr<ShardDigest> ParseDigest(std::string_view bytes);
+
+std::string WriterName(uint64_t rank);  // 5 → "w00005"
+
+// Writes `<folder>/data/<writer>.safetensors` durably (temporary name, fdatasync, rename, sync of
+// the folder); makes data/ if missing. Slices may come in any order; empty boxes of non-empty
+// tensors are left out. No slices: a valid file without tensors. `metadata` goes into the
+// safetensors header. An older file of that name is replaced.
+//
+// Errors: kInvalidArgument for bad slices. kResourceExhausted says how many bytes were needed and
+// free; the temporary file is gone then.
+absl::StatusOr<ShardDigest> WriteShard(
+    const std::string& folder, const std::string& writer, std::span<const Slice> slices,
+    const std::vector<std::pair<std::string, std::string>>& metadata = {},
+    FileSystem& files = PosixFiles());
+
+}  // namespace muster::checkpoint

@@ -1,0 +1,75 @@
+// A job's checkpoints: the folder ROOT/JOB with one folder per checkpoint.
+//
+//   step-0000001234.a3/   written by attempt 3
+//   LATEST                the name of the newest; a hint, never trusted
+//   .trash-...            being deleted
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "checkpoint/commit.h"
+#include "checkpoint/file_system.h"
+#include "checkpoint/verify.h"
+
+namespace muster::checkpoint {
+
+struct CheckpointId {
+  uint64_t step = 0;
+  uint64_t attempt = 0;
+
+  auto operator<=>(const CheckpointId&) const = default;
+};
+
+std::string CheckpointFolder(CheckpointId id);  // "step-0000001234.a3"
+std::optional<CheckpointId> ParseCheckpointFolder(std::string_view name);
+
+enum class CheckpointState { kCommitted, kPartial, kDamagedCommit };
+std::string CheckpointStateText(CheckpointState state);  // "committed", "partial", "damaged"
+
+struct CheckpointEntry {
+  CheckpointId id;
+  std::string path;
+  CheckpointState state = CheckpointState::kPartial;
+  CommitRecord commit;  // of a committed one
+  std::string problem;  // of a damaged one
+};
+
+// Newest first (by step, then attempt). Committed means that COMMIT is valid and names this folder;
+// only Verify() proves the rest. A missing root is an empty list.
+absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const std::string& root,
+                                                             FileSystem& files = PosixFiles());
+
+// Makes root/step-....a#/data durably, if missing; returns the checkpoint's folder. Any rank may
+// call it, several at once.
+absl::StatusOr<std::string> PrepareCheckpointFolder(const std::string& root, CheckpointId id,
+                                                    FileSystem& files = PosixFiles());
+
+absl::Status WriteLatest(const std::string& root, CheckpointId id,
+                         FileSystem& files = PosixFiles());
+
+struct PruneOptions {
+  uint32_t keep = 3;                 // newest committed ones kept; 0 = all
+  std::vector<CheckpointId> pinned;  // never deleted
+  uint64_t current_attempt = 0;      // partial folders of attempts below this are deleted
+  VerifyDepth proof = VerifyDepth::kEverything;  // what "verified" means below
+};
+
+struct PruneReport {
+  std::vector<CheckpointId> deleted;  // committed ones
+  std::vector<CheckpointId> swept;    // partial and damaged ones
+  std::string kept_for_safety;        // why nothing committed was deleted, if so
+};
+
+// Deletes old checkpoints: renames to .trash-... first, then empties, so that a crash leaves either
+// a whole checkpoint or rubbish that the next Prune removes. At least one of the kept ones must
+// verify (newest tried first); if none does, no committed one is deleted.
+absl::StatusOr<PruneReport> Prune(const std::string& root, const PruneOptions& options,
+                                  FileSystem& files = PosixFiles());
+
+}  // namespace muster::checkpoint
