@@ -6,9 +6,10 @@
 // equals any grouping of the tree into aligned halves.
 //
 // Memory:  float is fp32. Buffers belong to the caller; those of a started operation must stay
-//          untouched until Wait.
+//          untouched until Wait. Wait must be called once for each; the order is free.
 // Threads: one thread per rank. Progress happens in Progress and Wait.
 // Errors:  a broken peer is kUnavailable or never returns (MPI); the worker ends such a rank.
+//          Lengths that disagree between ranks are a bug: the process aborts or MPI says so.
 #pragma once
 
 #include <cstddef>
