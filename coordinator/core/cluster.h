@@ -31,6 +31,8 @@
 
 namespace muster::coordinator::core {
 
+struct ClusterState;
+
 struct Options {
   absl::Duration heartbeat_interval = absl::Milliseconds(500);
   absl::Duration suspect_after = absl::Seconds(2);   // silence on an open stream
@@ -38,6 +40,7 @@ struct Options {
   absl::Duration reconnect_grace = absl::Seconds(5);  // after a coordinator start
   absl::Duration reconnect_jitter = absl::Milliseconds(500);
   absl::Duration stop_grace = absl::Seconds(3);  // SIGTERM to SIGKILL when a job is cancelled
+  absl::Duration drain_grace = absl::Seconds(30);  // the same when its node is drained: time to save
   absl::Duration order_repeat = absl::Seconds(1);  // an order not yet obeyed is sent again
   size_t events_kept = 10'000;
 };
@@ -66,8 +69,7 @@ class Cluster {
   absl::StatusOr<std::vector<v1::JobEvent>> EventsAfter(uint64_t revision, JobId job) const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<ClusterState> state_;
 };
 
 }  // namespace muster::coordinator::core

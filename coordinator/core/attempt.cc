@@ -1,0 +1,75 @@
+#include "coordinator/core/attempt.h"
+
+#include <limits>
+
+namespace muster::coordinator::core {
+namespace {
+
+bool Failed(const v1::RankReport& rank) {
+  return rank.signal() != 0 || rank.exit_code() != 0 || !rank.error().empty();
+}
+
+int64_t ExitTime(const v1::RankReport& rank) {
+  return rank.exit_unix_us() > 0 ? rank.exit_unix_us() : std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace
+
+Share* Attempt::ShareOf(const NodeId& node) {
+  for (Share& share : shares) {
+    if (share.node == node) return &share;
+  }
+  return nullptr;
+}
+
+void Attempt::MarkLost(Share& share) {
+  if (!share.done()) ++shares_done;
+  share.lost = true;
+}
+
+std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptReport& report) {
+  share.reported = true;
+  std::optional<RankFailure> first;
+  for (const v1::RankReport& rank : report.ranks()) {
+    if (rank.rank() >= ranks.size()) continue;
+    if (rank.rank() == 0 && rank.progress().updates() >= progress.updates()) {
+      progress = rank.progress();
+    }
+    v1::RankState& seen = ranks[rank.rank()];
+    const v1::RankState now = rank.error().empty() ? rank.state() : v1::RANK_STATE_EXITED;
+    if (seen == v1::RANK_STATE_EXITED || now <= seen) continue;
+    const bool was_up = seen >= v1::RANK_STATE_RUNNING;
+    seen = now;
+    if (now >= v1::RANK_STATE_RUNNING && !was_up) ++ranks_up;
+    if (now != v1::RANK_STATE_EXITED) continue;
+    ++share.exited;
+    if (rank.stopped_by_us()) continue;
+    if (!Failed(rank)) {
+      ++ranks_clean;
+    } else if (!stopping() || rank.exit_code() != kExitStopped) {
+      if (!first || ExitTime(rank) < ExitTime(first->report)) first = {share.node, rank};
+    }
+  }
+  if (report.state() == v1::LOCAL_ATTEMPT_STATE_STOPPED && !share.stopped) {
+    if (!share.done()) ++shares_done;
+    share.stopped = true;
+  }
+  return first;
+}
+
+bool MayCommit(v1::AttemptState state, v1::AttemptOutcome outcome) {
+  switch (state) {
+    case v1::ATTEMPT_STATE_STARTING:
+    case v1::ATTEMPT_STATE_RUNNING: return true;
+    case v1::ATTEMPT_STATE_STOPPING:
+      return outcome == v1::ATTEMPT_OUTCOME_CANCELLED || outcome == v1::ATTEMPT_OUTCOME_DRAINED ||
+             outcome == v1::ATTEMPT_OUTCOME_SUCCEEDED;
+    case v1::ATTEMPT_STATE_ENDED:
+    case v1::ATTEMPT_STATE_UNSPECIFIED:
+    case v1::AttemptState_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case v1::AttemptState_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+  }
+  return false;
+}
+
+}  // namespace muster::coordinator::core

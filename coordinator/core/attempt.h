@@ -1,0 +1,76 @@
+// One attempt of a job: the recorded facts, and what its nodes say about their shares of it.
+//
+//   STARTING ──all ranks run──▶ RUNNING
+//       │                          │
+//       └───── stop ──▶ STOPPING ◀─┘ ──every share gone──▶ ENDED
+//
+// Observe only counts; recovery.h decides. Ranks never come back to life: an exit that was seen
+// stays, whatever a later report says.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/ids.h"
+#include "muster/v1/job.pb.h"
+#include "muster/v1/worker_stream.pb.h"
+
+namespace muster::coordinator::core {
+
+// One node's part of a live attempt.
+struct Share {
+  NodeId node;
+  uint64_t placed_incarnation = 0;  // of the worker, when the attempt was placed
+  uint32_t ranks = 0;
+  uint32_t exited = 0;
+  bool reported = false;  // it knows of the attempt
+  bool stopped = false;   // no process is left
+  bool lost = false;      // the node was declared dead
+  absl::Time next_order = absl::InfinitePast();
+
+  bool done() const { return stopped || lost; }
+};
+
+// A rank that ended by itself, and badly.
+struct RankFailure {
+  NodeId node;
+  v1::RankReport report;
+};
+
+struct Attempt {
+  // Durable.
+  v1::Attempt facts;
+  int64_t stop_unix_ms = 0;
+  bool new_checkpoint = false;  // it committed one newer than any before
+  // While it lives.
+  std::vector<Share> shares;          // by first rank
+  std::vector<v1::RankState> ranks;   // by rank, as last reported
+  uint32_t ranks_up = 0;              // running, or exited
+  uint32_t ranks_clean = 0;           // exited 0 by themselves
+  uint32_t shares_done = 0;
+  bool failed_while_stopping = false;
+  int64_t cause_exit_us = 0;  // when the rank named in the cause exited; 0 = not known
+  v1::Progress progress;      // rank 0's newest
+
+  bool live() const { return facts.state() != v1::ATTEMPT_STATE_ENDED; }
+  bool stopping() const { return facts.state() == v1::ATTEMPT_STATE_STOPPING; }
+  // STARTING or RUNNING: nothing has gone wrong yet.
+  bool good() const { return live() && !stopping(); }
+  bool all_done() const { return shares_done == shares.size(); }
+  bool all_clean() const { return ranks_clean == ranks.size(); }
+
+  Share* ShareOf(const NodeId& node);
+  void MarkLost(Share& share);
+  // Takes a report in. Returns the earliest failure in it, if there is a new one.
+  std::optional<RankFailure> Observe(Share& share, const v1::AttemptReport& report);
+};
+
+// May checkpoints still be committed by an attempt in this state?
+bool MayCommit(v1::AttemptState state, v1::AttemptOutcome outcome);
+
+// A rank's exit code that says: I was told to stop, and saved.
+inline constexpr int kExitStopped = 75;
+
+}  // namespace muster::coordinator::core

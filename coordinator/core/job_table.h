@@ -1,0 +1,78 @@
+// The jobs, by id: what is recorded about each, and what its ranks say now.
+//
+//   QUEUED ──placed──▶ STARTING ──▶ RUNNING ──▶ STOPPING ──▶ QUEUED (again) or
+//   SUCCEEDED / FAILED / CANCELLED, which are final.
+//
+// The state of a job is that of its newest attempt; only its end is a fact of its own.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+
+#include "common/ids.h"
+#include "coordinator/core/attempt.h"
+#include "coordinator/core/checkpoints.h"
+#include "muster/v1/job.pb.h"
+
+namespace muster::coordinator::core {
+
+struct Job {
+  // Durable.
+  JobId id;
+  std::string uid;
+  v1::JobSpec spec;
+  std::string user;
+  int64_t submit_unix_ms = 0;
+  int64_t end_unix_ms = 0;
+  v1::JobState end_state = v1::JOB_STATE_UNSPECIFIED;  // set when it ended
+  std::string end_reason;
+  bool cancel_requested = false;
+  std::string cancel_reason;
+  int64_t cancel_unix_ms = 0;
+  std::deque<Attempt> attempts;  // oldest first
+  CheckpointLedger checkpoints;
+  uint64_t revision = 0;        // of its last durable change
+  uint64_t best_step = 0;       // the most any ended attempt finished
+  uint32_t fruitless = 0;       // failed attempts in a row without progress
+  std::string first_error;      // of the first of those
+  int64_t not_before_unix_ms = 0;  // the next attempt
+  // Said again.
+  v1::Progress progress;
+  std::string waiting;  // the scheduler's reason, for the head of the queue
+
+  bool ended() const { return end_state != v1::JOB_STATE_UNSPECIFIED; }
+  v1::JobState State() const;
+  Attempt* LiveAttempt();
+  const Attempt* LiveAttempt() const;
+  Attempt* FindAttempt(uint64_t number);
+};
+
+class JobTable {
+ public:
+  JobId NextId() const;
+  Job& Add(JobId id, const std::string& name);
+  Job* Find(JobId id);
+  const Job* Find(JobId id) const;
+  // The newest of that name; nullptr when there is none.
+  const Job* FindByName(const std::string& name) const;
+  // Puts the job where its state belongs. After every change of it.
+  void Sort(const Job& job);
+
+  std::map<JobId, Job>& all() { return jobs_; }
+  const std::map<JobId, Job>& all() const { return jobs_; }
+  const std::set<JobId>& queued() const { return queued_; }  // first job first
+  const std::set<JobId>& active() const { return active_; }  // with a live attempt
+
+ private:
+  std::map<JobId, Job> jobs_;
+  std::map<std::string, JobId> newest_by_name_;
+  std::set<JobId> queued_;
+  std::set<JobId> active_;
+};
+
+// How long after `fruitless` failures in a row the next attempt waits.
+absl::Duration Backoff(uint32_t fruitless);
+
+}  // namespace muster::coordinator::core

@@ -1,0 +1,66 @@
+// The nodes of the cluster, by name: what is recorded about each, and what its worker says now.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/ids.h"
+#include "coordinator/core/lease.h"
+#include "muster/v1/node.pb.h"
+
+namespace muster::coordinator::core {
+
+using AttemptKey = std::pair<JobId, AttemptNumber>;
+
+struct Node {
+  NodeId name;
+  // Durable.
+  bool dead = false;
+  std::string dead_reason;
+  uint64_t incarnation = 0;
+  uint32_t slots = 0;
+  std::vector<v1::Device> devices;
+  std::string peer_address;
+  v1::Location location;
+  v1::NodeAdmission admission = v1::NODE_ADMISSION_OPEN;
+  std::string admission_reason;
+  std::map<uint32_t, JobId> used;  // slot → job, of attempts not ended
+  // Said again by the worker after a crash.
+  std::optional<SessionId> session;
+  absl::Time connected_at = absl::InfinitePast();
+  Lease lease;
+  Liveness liveness;            // as of the last look
+  std::set<AttemptKey> stale;   // processes it must still get rid of
+
+  v1::NodeState State() const { return dead ? v1::NODE_STATE_DEAD : liveness.state; }
+  // May get new ranks. If not, WhyNot says: "drained (lemon)".
+  bool Usable() const { return WhyNot().empty(); }
+  std::string WhyNot() const;
+  std::set<JobId> Jobs() const;
+};
+
+class NodeTable {
+ public:
+  Node* Find(const NodeId& name);
+  const Node* Find(const NodeId& name) const;
+  Node& FindOrAdd(const NodeId& name);
+  Node* BySession(SessionId session);
+  void Bind(Node& node, SessionId session);
+  void Unbind(Node& node);
+
+  std::map<NodeId, Node>& all() { return nodes_; }
+  const std::map<NodeId, Node>& all() const { return nodes_; }
+
+ private:
+  std::map<NodeId, Node> nodes_;
+  std::map<SessionId, NodeId> sessions_;
+};
+
+// "drained (lemon)", "cordoned", "open".
+std::string AdmissionText(v1::NodeAdmission admission, const std::string& reason);
+
+}  // namespace muster::coordinator::core

@@ -1,0 +1,49 @@
+// All the coordinator knows: the recorded part, and beside it what workers will say again.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/ids.h"
+#include "coordinator/core/cluster.h"
+#include "coordinator/core/events.h"
+#include "coordinator/core/job_table.h"
+#include "coordinator/core/node_table.h"
+
+namespace muster::coordinator::core {
+
+// What a request_id was used for.
+struct RequestUse {
+  enum class Call { kSubmit, kCancel, kSetAdmission } call;
+  JobId job;
+  NodeId node;
+};
+
+struct ClusterState {
+  explicit ClusterState(Options chosen) : options(chosen), events(chosen.events_kept) {}
+
+  Options options;
+  // Durable.
+  std::string cluster_id;
+  Epoch epoch;
+  uint64_t revision = 0;
+  int64_t record_unix_ms = 0;  // of the newest record
+  JobTable jobs;
+  NodeTable nodes;
+  std::map<std::string, RequestUse> requests;
+  // Of this life only.
+  EventRing events;
+  absl::Time now = absl::InfinitePast();
+  absl::Time started_at = absl::InfinitePast();
+  bool started = false;
+  std::set<NodeId> awaited;  // alive before the restart, not yet back
+  bool plan_needed = true;
+  absl::Time plan_at = absl::InfiniteFuture();  // the head of the queue may start then
+};
+
+// Changes the recorded part. Alone rebuilds it, in any life.
+void ApplyRecord(ClusterState& state, const v1::Record& record);
+
+}  // namespace muster::coordinator::core

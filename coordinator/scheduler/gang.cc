@@ -1,0 +1,137 @@
+#include "coordinator/scheduler/gang.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace muster::coordinator::scheduler {
+namespace {
+
+std::set<std::string> NodesOf(const Ask& ask) {
+  std::set<std::string> names;
+  if (ask.previous != nullptr) {
+    for (const v1::RankPlacement& rank : *ask.previous) names.insert(rank.node());
+  }
+  return names;
+}
+
+struct Share {
+  const FreeNode* node;
+  uint32_t capacity;  // blocks that fit
+  bool previous;
+};
+
+// Takes shares until `blocks` are covered, fewest nodes first. Empty when they do not fit.
+std::vector<std::pair<const FreeNode*, uint32_t>> Choose(std::vector<Share> shares,
+                                                         uint32_t blocks) {
+  std::sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
+    if (a.capacity != b.capacity) return a.capacity > b.capacity;
+    if (a.previous != b.previous) return a.previous;
+    return NaturalLess(a.node->name.value(), b.node->name.value());
+  });
+  std::vector<std::pair<const FreeNode*, uint32_t>> chosen;
+  size_t next = 0;
+  while (blocks > 0) {
+    if (next == shares.size()) return {};
+    if (shares[next].capacity < blocks) {
+      chosen.emplace_back(shares[next].node, shares[next].capacity);
+      blocks -= shares[next].capacity;
+      ++next;
+      continue;
+    }
+    // One node covers the rest: a previous one if any does, else the tightest fit.
+    size_t best = next;
+    for (size_t i = next + 1; i < shares.size() && shares[i].capacity >= blocks; ++i) {
+      const Share& a = shares[i];
+      const Share& b = shares[best];
+      if (a.previous != b.previous ? a.previous : a.capacity < b.capacity) best = i;
+    }
+    chosen.emplace_back(shares[best].node, blocks);
+    blocks = 0;
+  }
+  std::sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) {
+    return NaturalLess(a.first->name.value(), b.first->name.value());
+  });
+  return chosen;
+}
+
+}  // namespace
+
+bool NaturalLess(const std::string& a, const std::string& b) {
+  const auto digits_at = [](const std::string& name) {
+    size_t at = name.size();
+    while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9') --at;
+    return at;
+  };
+  const size_t at_a = digits_at(a);
+  const size_t at_b = digits_at(b);
+  const int prefix = a.compare(0, at_a, b, 0, at_b);
+  if (prefix != 0) return prefix < 0;
+  if (a.size() != b.size()) return a.size() < b.size();
+  return a < b;
+}
+
+GangShape ShapeOf(const v1::JobSpec& spec) {
+  GangShape shape;
+  shape.slots_per_rank = std::max(1u, spec.resources().slots_per_rank());
+  for (const v1::Axis& axis : spec.mesh()) {
+    const uint32_t size = std::max(1u, axis.size());
+    shape.ranks *= size;
+    if (shape.block_axis.empty()) {
+      if (axis.within() != v1::DOMAIN_NODE) continue;
+      shape.block_axis = axis.name();
+    }
+    shape.block_ranks *= size;
+  }
+  return shape;
+}
+
+uint32_t WorldSize(const v1::JobSpec& spec) { return ShapeOf(spec).ranks; }
+
+std::optional<std::vector<v1::RankPlacement>> PlaceAsBefore(const Ask& ask, const GangShape& shape,
+                                                            const std::vector<FreeNode>& nodes) {
+  if (ask.previous == nullptr || static_cast<uint32_t>(ask.previous->size()) != shape.ranks) {
+    return std::nullopt;
+  }
+  std::map<std::string, const FreeNode*> by_name;
+  for (const FreeNode& node : nodes) by_name.emplace(node.name.value(), &node);
+  for (const v1::RankPlacement& rank : *ask.previous) {
+    const auto found = by_name.find(rank.node());
+    if (found == by_name.end() || !found->second->usable) return std::nullopt;
+    const std::vector<uint32_t>& free = found->second->free_slots;
+    for (const uint32_t slot : rank.slots()) {
+      if (!std::binary_search(free.begin(), free.end(), slot)) return std::nullopt;
+    }
+  }
+  return std::vector<v1::RankPlacement>(ask.previous->begin(), ask.previous->end());
+}
+
+std::optional<std::vector<v1::RankPlacement>> PlacePacked(const Ask& ask, const GangShape& shape,
+                                                          const std::vector<FreeNode>& nodes) {
+  const std::set<std::string> previous = NodesOf(ask);
+  std::vector<Share> shares;
+  for (const FreeNode& node : nodes) {
+    if (!node.usable) continue;
+    const auto capacity = static_cast<uint32_t>(node.free_slots.size() / shape.block_slots());
+    if (capacity > 0) shares.push_back({&node, capacity, previous.count(node.name.value()) > 0});
+  }
+  const auto chosen = Choose(std::move(shares), shape.blocks());
+  if (chosen.empty()) return std::nullopt;
+  std::vector<v1::RankPlacement> ranks;
+  ranks.reserve(shape.ranks);
+  for (const auto& [node, blocks] : chosen) {
+    size_t slot = 0;
+    for (uint32_t local = 0; local < blocks * shape.block_ranks; ++local) {
+      v1::RankPlacement rank;
+      rank.set_rank(static_cast<uint32_t>(ranks.size()));
+      rank.set_node(node->name.value());
+      rank.set_local_rank(local);
+      for (uint32_t i = 0; i < shape.slots_per_rank; ++i) rank.add_slots(node->free_slots[slot++]);
+      ranks.push_back(std::move(rank));
+    }
+  }
+  return ranks;
+}
+
+}  // namespace muster::coordinator::scheduler
