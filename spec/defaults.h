@@ -7,9 +7,11 @@ namespace muster::spec {
 
 // What a job file starts from; every key in the file then overrides one value. Numbers that only
 // the user can know (model shape, batch, lr, steps) stay 0, and ValidateJobSpec asks for them.
-v1::TrainSpec DefaultTrainSpec();
-v1::ProgramSpec DefaultProgramSpec();
-v1::JobSpec DefaultJobSpec();  // without a workload
+v1::JobSpec DefaultTrainJob();
+v1::JobSpec DefaultProgramJob();
+
+// Values that follow from others once the file is read: kv_heads = heads when not said.
+void FillDerived(v1::JobSpec* spec);
 
 // For specs that come over gRPC from other clients: fills the fields where 0 can only mean "not
 // said" (rope_theta, betas, slots_per_rank, collective, ...). Fields where 0 or false is a choice
