@@ -50,6 +50,10 @@ absl::Status CheckModel(const ModelConfig& config, int tensor_size) {
         4 * tensor_size, config.ffn / (4 * tensor_size) * (4 * tensor_size),
         (config.ffn / (4 * tensor_size) + 1) * (4 * tensor_size));
   }
+  if (config.context % tensor_size != 0) {
+    return InvalidArgument("check model: context {} is not divisible by mesh.tensor {}",
+                           config.context, tensor_size);
+  }
   if (config.padded_vocab() % tensor_size != 0) {
     return InvalidArgument(
         "check model: vocab {} (padded to {}) is not divisible by mesh.tensor {}", config.vocab,
