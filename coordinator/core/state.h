@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -43,7 +44,8 @@ struct ClusterState {
   absl::Time plan_at = absl::InfiniteFuture();  // the head of the queue may start then
 };
 
-// Changes the recorded part. Alone rebuilds it, in any life.
-void ApplyRecord(ClusterState& state, const v1::Record& record);
+// Changes the recorded part; alone rebuilds it, in any life. Returns the event the record makes,
+// which is also kept in `events`.
+std::optional<v1::JobEvent> ApplyRecord(ClusterState& state, const v1::Record& record);
 
 }  // namespace muster::coordinator::core

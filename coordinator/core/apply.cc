@@ -1,0 +1,284 @@
+// Records change the state here and nowhere else. No decisions: a record is a fact.
+#include <algorithm>
+#include <map>
+
+#include "common/check.h"
+#include "coordinator/core/causes.h"
+#include "coordinator/core/state.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+Job& JobOf(ClusterState& state, uint64_t id) {
+  Job* job = state.jobs.Find(JobId(id));
+  CHECK(job != nullptr, "a record names job {}, which was never submitted", id);
+  return *job;
+}
+
+Attempt& LiveOf(Job& job, uint64_t number) {
+  Attempt* attempt = job.LiveAttempt();
+  CHECK(attempt != nullptr && attempt->facts.number() == number,
+        "a record changes attempt {} of job {}, which does not live", number, job.id.value());
+  return *attempt;
+}
+
+void ApplyNodeJoined(ClusterState& state, const v1::NodeJoined& joined) {
+  Node& node = state.nodes.FindOrAdd(NodeId(joined.node()));
+  node.dead = false;
+  node.dead_reason.clear();
+  node.incarnation = joined.incarnation();
+  node.slots = joined.slots();
+  node.devices.assign(joined.devices().begin(), joined.devices().end());
+  node.peer_address = joined.peer_address();
+  node.location = joined.location();
+}
+
+Node& NodeOf(ClusterState& state, const std::string& name) {
+  Node* node = state.nodes.Find(NodeId(name));
+  CHECK(node != nullptr, "a record names node {}, which never joined", name);
+  return *node;
+}
+
+void ApplyNodeAdmissionSet(ClusterState& state, const v1::NodeAdmissionSet& set) {
+  Node& node = NodeOf(state, set.node());
+  node.admission = set.admission();
+  node.admission_reason = set.reason();
+  if (!set.request_id().empty()) {
+    state.requests[set.request_id()] = {RequestUse::Call::kSetAdmission, JobId(), node.name};
+  }
+}
+
+void ApplyJobSubmitted(ClusterState& state, const v1::Record& record) {
+  const v1::JobSubmitted& submitted = record.job_submitted();
+  Job& job = state.jobs.Add(JobId(submitted.job_id()), submitted.spec().name());
+  job.uid = submitted.uid();
+  job.spec = submitted.spec();
+  job.user = submitted.user();
+  job.submit_unix_ms = record.time_unix_ms();
+  if (!submitted.request_id().empty()) {
+    state.requests[submitted.request_id()] = {RequestUse::Call::kSubmit, job.id, NodeId()};
+  }
+}
+
+void ApplyJobCancelRequested(ClusterState& state, const v1::Record& record) {
+  const v1::JobCancelRequested& cancel = record.job_cancel_requested();
+  Job& job = JobOf(state, cancel.job_id());
+  job.cancel_requested = true;
+  job.cancel_reason = cancel.reason();
+  job.cancel_unix_ms = record.time_unix_ms();
+  if (!cancel.request_id().empty()) {
+    state.requests[cancel.request_id()] = {RequestUse::Call::kCancel, job.id, NodeId()};
+  }
+}
+
+void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
+  const v1::AttemptStarted& started = record.attempt_started();
+  Job& job = JobOf(state, started.job_id());
+  CHECK(!job.ended() && job.LiveAttempt() == nullptr, "job {} is started twice", job.id.value());
+  CHECK(started.attempt() == job.attempts.size() + 1, "job {} skips to attempt {}",
+        job.id.value(), started.attempt());
+  Attempt& attempt = job.attempts.emplace_back();
+  attempt.facts.set_number(started.attempt());
+  attempt.facts.set_state(v1::ATTEMPT_STATE_STARTING);
+  attempt.facts.set_reason(started.reason());
+  attempt.facts.set_start_unix_ms(record.time_unix_ms());
+  *attempt.facts.mutable_ranks() = started.ranks();
+  attempt.ranks.assign(static_cast<size_t>(started.ranks_size()), v1::RANK_STATE_UNSPECIFIED);
+  std::map<std::string, size_t> share_of;
+  for (const v1::RankPlacement& rank : started.ranks()) {
+    Node& node = NodeOf(state, rank.node());
+    const auto [at, added] = share_of.try_emplace(rank.node(), attempt.shares.size());
+    if (added) {
+      Share& share = attempt.shares.emplace_back();
+      share.node = node.name;
+      share.placed_incarnation = node.incarnation;
+    }
+    ++attempt.shares[at->second].ranks;
+    for (const uint32_t slot : rank.slots()) {
+      const bool free = node.used.emplace(slot, job.id).second;
+      CHECK(free, "slot {} of node {} is given to job {} while in use", slot, rank.node(),
+            job.id.value());
+    }
+  }
+  job.progress.Clear();
+  job.waiting.clear();
+}
+
+void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
+  const v1::AttemptStopping& stopping = record.attempt_stopping();
+  Attempt& attempt = LiveOf(JobOf(state, stopping.job_id()), stopping.attempt());
+  attempt.facts.set_state(v1::ATTEMPT_STATE_STOPPING);
+  attempt.facts.set_outcome(stopping.outcome());
+  *attempt.facts.mutable_cause() = stopping.cause();
+  if (attempt.stop_unix_ms != 0) return;  // a better cause; the time stands
+  attempt.stop_unix_ms = record.time_unix_ms();
+  if (stopping.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED ||
+      stopping.outcome() == v1::ATTEMPT_OUTCOME_NODE_LOST) {
+    attempt.facts.set_failure_unix_ms(record.time_unix_ms());
+  }
+}
+
+// Counts the failures in a row that brought nothing new.
+void CountProgress(Job& job, const Attempt& attempt) {
+  const bool fruitful = attempt.facts.last_step() > job.best_step || attempt.new_checkpoint;
+  job.best_step = std::max(job.best_step, attempt.facts.last_step());
+  if (fruitful) {
+    job.fruitless = 0;
+    job.first_error.clear();
+  } else if (attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED) {
+    if (job.fruitless++ == 0) job.first_error = CauseWithLastLine(attempt.facts.cause());
+  }
+  job.not_before_unix_ms =
+      attempt.facts.end_unix_ms() + absl::ToInt64Milliseconds(Backoff(job.fruitless));
+}
+
+void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
+  const v1::AttemptEnded& ended = record.attempt_ended();
+  Job& job = JobOf(state, ended.job_id());
+  Attempt& attempt = LiveOf(job, ended.attempt());
+  attempt.facts.set_state(v1::ATTEMPT_STATE_ENDED);
+  attempt.facts.set_outcome(ended.outcome());
+  attempt.facts.set_end_unix_ms(record.time_unix_ms());
+  attempt.facts.set_first_step(ended.first_step());
+  attempt.facts.set_last_step(ended.last_step());
+  attempt.facts.set_productive_seconds(ended.productive_seconds());
+  attempt.facts.set_checkpoint_seconds(ended.checkpoint_seconds());
+  attempt.facts.set_load_seconds(ended.load_seconds());
+  for (const v1::RankPlacement& rank : attempt.facts.ranks()) {
+    Node& node = NodeOf(state, rank.node());
+    for (const uint32_t slot : rank.slots()) node.used.erase(slot);
+  }
+  attempt.shares.clear();
+  attempt.ranks.clear();
+  attempt.ranks.shrink_to_fit();
+  CountProgress(job, attempt);
+}
+
+void ApplyAttemptMilestone(ClusterState& state, const v1::Record& record) {
+  const v1::AttemptMilestone& reached = record.attempt_milestone();
+  Attempt& attempt = LiveOf(JobOf(state, reached.job_id()), reached.attempt());
+  if (reached.first_step()) {
+    attempt.facts.set_first_step(reached.step());
+    attempt.facts.set_first_step_unix_ms(record.time_unix_ms());
+  } else {
+    attempt.facts.set_state(v1::ATTEMPT_STATE_RUNNING);
+    attempt.facts.set_running_unix_ms(record.time_unix_ms());
+  }
+}
+
+void ApplyJobEnded(ClusterState& state, const v1::Record& record) {
+  const v1::JobEnded& ended = record.job_ended();
+  Job& job = JobOf(state, ended.job_id());
+  CHECK(!job.ended() && job.LiveAttempt() == nullptr, "job {} ends while it lives or twice",
+        job.id.value());
+  job.end_state = ended.state();
+  job.end_reason = ended.reason();
+  job.end_unix_ms = record.time_unix_ms();
+  job.waiting.clear();
+}
+
+void ApplyCheckpointCommitted(ClusterState& state, const v1::CheckpointCommitted& committed) {
+  Job& job = JobOf(state, committed.job_id());
+  const bool newest = job.checkpoints.Commit(committed.checkpoint());
+  Attempt* attempt = job.FindAttempt(committed.attempt());
+  if (newest && attempt != nullptr) attempt->new_checkpoint = true;
+}
+
+void ApplyCheckpointForgotten(ClusterState& state, const v1::CheckpointForgotten& forgotten) {
+  Job& job = JobOf(state, forgotten.job_id());
+  for (const v1::CheckpointRef& ref : forgotten.checkpoints()) job.checkpoints.Forget(ref);
+}
+
+// Puts the job of a record where its state belongs, and marks it changed.
+void Touch(ClusterState& state, uint64_t id) {
+  Job& job = JobOf(state, id);
+  job.revision = state.revision;
+  state.jobs.Sort(job);
+}
+
+void Change(ClusterState& state, const v1::Record& record) {
+  switch (record.record_case()) {
+    case v1::Record::kClusterCreated:
+      state.cluster_id = record.cluster_created().cluster_id();
+      break;
+    case v1::Record::kEpochStarted:
+      CHECK(record.epoch_started().epoch() > state.epoch.value(), "epoch {} follows epoch {}",
+            record.epoch_started().epoch(), state.epoch.value());
+      state.epoch = Epoch(record.epoch_started().epoch());
+      break;
+    case v1::Record::kNodeJoined:
+      ApplyNodeJoined(state, record.node_joined());
+      state.plan_needed = true;
+      break;
+    case v1::Record::kNodeDied: {
+      Node& node = NodeOf(state, record.node_died().node());
+      node.dead = true;
+      node.dead_reason = record.node_died().reason();
+      state.plan_needed = true;
+      break;
+    }
+    case v1::Record::kNodeAdmissionSet:
+      ApplyNodeAdmissionSet(state, record.node_admission_set());
+      state.plan_needed = true;
+      break;
+    case v1::Record::kJobSubmitted:
+      ApplyJobSubmitted(state, record);
+      Touch(state, record.job_submitted().job_id());
+      state.plan_needed = true;
+      break;
+    case v1::Record::kJobCancelRequested:
+      ApplyJobCancelRequested(state, record);
+      Touch(state, record.job_cancel_requested().job_id());
+      break;
+    case v1::Record::kAttemptStarted:
+      ApplyAttemptStarted(state, record);
+      Touch(state, record.attempt_started().job_id());
+      break;
+    case v1::Record::kAttemptStopping:
+      ApplyAttemptStopping(state, record);
+      Touch(state, record.attempt_stopping().job_id());
+      break;
+    case v1::Record::kAttemptEnded:
+      ApplyAttemptEnded(state, record);
+      Touch(state, record.attempt_ended().job_id());
+      state.plan_needed = true;
+      break;
+    case v1::Record::kAttemptMilestone:
+      ApplyAttemptMilestone(state, record);
+      Touch(state, record.attempt_milestone().job_id());
+      break;
+    case v1::Record::kJobEnded:
+      ApplyJobEnded(state, record);
+      Touch(state, record.job_ended().job_id());
+      state.plan_needed = true;
+      break;
+    case v1::Record::kCommitPermitted:
+      JobOf(state, record.commit_permitted().job_id())
+          .checkpoints.Permit(record.commit_permitted().checkpoint());
+      Touch(state, record.commit_permitted().job_id());
+      break;
+    case v1::Record::kCheckpointCommitted:
+      ApplyCheckpointCommitted(state, record.checkpoint_committed());
+      Touch(state, record.checkpoint_committed().job_id());
+      break;
+    case v1::Record::kCheckpointForgotten:
+      ApplyCheckpointForgotten(state, record.checkpoint_forgotten());
+      Touch(state, record.checkpoint_forgotten().job_id());
+      break;
+    case v1::Record::RECORD_NOT_SET:
+      CHECK(false, "a record without content, or of a newer version");
+  }
+}
+
+}  // namespace
+
+std::optional<v1::JobEvent> ApplyRecord(ClusterState& state, const v1::Record& record) {
+  ++state.revision;
+  state.record_unix_ms = record.time_unix_ms();
+  Change(state, record);
+  std::optional<v1::JobEvent> event = EventOf(state, record);
+  if (event) state.events.Push(*event);
+  return event;
+}
+
+}  // namespace muster::coordinator::core

@@ -1,0 +1,72 @@
+#include "coordinator/core/cluster.h"
+
+#include "common/check.h"
+#include "coordinator/core/handlers.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+void OnStart(Turn& turn, const Start& start) {
+  ClusterState& state = turn.state();
+  CHECK(!state.started, "the cluster was started twice");
+  state.started = true;
+  state.started_at = turn.now();
+  if (state.cluster_id.empty()) {
+    v1::Record record;
+    record.mutable_cluster_created()->set_cluster_id(start.cluster_id);
+    turn.Record(std::move(record));
+  }
+  v1::Record record;
+  record.mutable_epoch_started()->set_epoch(state.epoch.value() + 1);
+  turn.Record(std::move(record));
+  for (auto& [name, node] : state.nodes.all()) {
+    if (node.dead) continue;
+    state.awaited.insert(name);
+    node.lease.give_up_at = turn.now() + state.options.reconnect_grace;
+    node.lease.broken = "not back since the coordinator started";
+    node.liveness = Judge(node.lease, turn.now(), state.options);
+  }
+}
+
+void OnTick(Turn& turn) {
+  CheckLeases(turn);
+  CheckMissingShares(turn);
+  SendAllOrders(turn);
+}
+
+struct Dispatch {
+  Turn& turn;
+  void operator()(const Start& input) { OnStart(turn, input); }
+  void operator()(const Tick&) { OnTick(turn); }
+  void operator()(const SubmitJob& input) { OnSubmitJob(turn, input); }
+  void operator()(const CancelJob& input) { OnCancelJob(turn, input); }
+  void operator()(const SetNodeAdmission& input) { OnSetNodeAdmission(turn, input); }
+  void operator()(const WorkerConnected& input) { OnWorkerConnected(turn, input); }
+  void operator()(const WorkerSaid& input) { OnWorkerSaid(turn, input); }
+  void operator()(const WorkerDisconnected& input) { OnWorkerDisconnected(turn, input); }
+};
+
+}  // namespace
+
+Cluster::Cluster(Options options) : state_(std::make_unique<ClusterState>(options)) {}
+Cluster::~Cluster() = default;
+Cluster::Cluster(Cluster&&) noexcept = default;
+Cluster& Cluster::operator=(Cluster&&) noexcept = default;
+
+Outcome Cluster::Step(const Input& input, absl::Time now) {
+  CHECK(state_->started || std::holds_alternative<Start>(input), "the first input must be Start");
+  state_->now = std::max(state_->now, now);
+  Outcome outcome;
+  Turn turn(*state_, outcome);
+  std::visit(Dispatch{turn}, input);
+  PlanIfNeeded(turn);
+  return outcome;
+}
+
+void Cluster::Apply(const v1::Record& record) { ApplyRecord(*state_, record); }
+
+Epoch Cluster::epoch() const { return state_->epoch; }
+const std::string& Cluster::cluster_id() const { return state_->cluster_id; }
+uint64_t Cluster::revision() const { return state_->revision; }
+
+}  // namespace muster::coordinator::core

@@ -1,0 +1,57 @@
+// What Step does with each input, and what follows from it. One .cc per noun.
+#pragma once
+
+#include "coordinator/core/input.h"
+#include "coordinator/core/turn.h"
+
+namespace muster::coordinator::core {
+
+// sessions.cc: who is connected, who is alive.
+void OnWorkerConnected(Turn& turn, const WorkerConnected& input);
+void OnWorkerDisconnected(Turn& turn, const WorkerDisconnected& input);
+void CheckLeases(Turn& turn);
+
+// reports.cc: what a worker says about attempts.
+void OnWorkerSaid(Turn& turn, const WorkerSaid& input);
+void OnAttemptReport(Turn& turn, Node& node, const v1::AttemptReport& report);
+
+// commits.cc: permits, commits and prunes of checkpoints.
+void OnCommitRequest(Turn& turn, const Node& node, const v1::CommitRequest& request);
+void OnCommitDone(Turn& turn, const Node& node, const v1::CommitDone& done);
+void OnPruned(Turn& turn, const v1::CheckpointsPruned& pruned);
+
+// requests.cc: what callers ask for.
+void OnSubmitJob(Turn& turn, const SubmitJob& input);
+void OnCancelJob(Turn& turn, const CancelJob& input);
+void OnSetNodeAdmission(Turn& turn, const SetNodeAdmission& input);
+
+// recovery.cc: how attempts and jobs end.
+void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::FailureCause& cause);
+// Ends the attempt when nothing of it is left, and the job when that was its last.
+void MaybeEndAttempt(Turn& turn, Job& job);
+// Ends a job that has no live attempt and needs no other.
+void MaybeEndJob(Turn& turn, Job& job);
+void LoseNode(Turn& turn, Node& node, const std::string& why);
+void MaybeFinishDrain(Turn& turn, Node& node);
+
+// orders.cc: what workers should do, said again until they do it.
+void SendOrders(Turn& turn, Job& job);
+void SendAllOrders(Turn& turn);
+void CheckMissingShares(Turn& turn);
+void SendStop(Turn& turn, const Node& node, AttemptKey key, absl::Duration grace,
+              const std::string& reason);
+void SendRelease(Turn& turn, const Node& node, AttemptKey key);
+
+// planning.cc
+void PlanIfNeeded(Turn& turn);
+// The scheduler's answer for a job that is not in the queue.
+v1::PlanJobResponse PlanOne(const ClusterState& state, const v1::JobSpec& spec);
+// Why the job waits, for any job in the queue.
+std::string WaitingReason(const ClusterState& state, const Job& job);
+std::string WhyNeverFitsHere(const ClusterState& state, const v1::JobSpec& spec);
+
+// views.cc
+v1::Job JobView(const ClusterState& state, const Job& job, bool full);
+v1::Node NodeView(const ClusterState& state, const Node& node);
+
+}  // namespace muster::coordinator::core

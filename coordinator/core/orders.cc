@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "coordinator/core/causes.h"
+#include "coordinator/core/handlers.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+void SendStart(Turn& turn, const Job& job, const Attempt& attempt, const Node& node) {
+  v1::CoordinatorMessage message;
+  v1::StartRanks* start = message.mutable_start();
+  start->set_job_id(job.id.value());
+  start->set_job_uid(job.uid);
+  start->set_attempt(attempt.facts.number());
+  *start->mutable_spec() = job.spec;
+  *start->mutable_ranks() = attempt.facts.ranks();
+  for (const Share& share : attempt.shares) {
+    const Node* other = turn.state().nodes.Find(share.node);
+    v1::AttemptNode* entry = start->add_nodes();
+    entry->set_node(share.node.value());
+    entry->set_peer_address(other->peer_address);
+  }
+  for (const v1::CheckpointRef& ref : job.checkpoints.refs()) *start->add_resume() = ref;
+  turn.Send(node, std::move(message));
+}
+
+// What is left of the time the ranks were given to stop by themselves.
+absl::Duration GraceLeft(const ClusterState& state, const Job& job, const Attempt& attempt) {
+  if (attempt.failed_while_stopping) return absl::ZeroDuration();
+  const absl::Time stopped = absl::FromUnixMillis(attempt.stop_unix_ms);
+  absl::Time deadline = stopped;
+  switch (attempt.facts.outcome()) {
+    case v1::ATTEMPT_OUTCOME_DRAINED: deadline += state.options.drain_grace; break;
+    case v1::ATTEMPT_OUTCOME_CANCELLED:
+    case v1::ATTEMPT_OUTCOME_SUCCEEDED: deadline += state.options.stop_grace; break;
+    case v1::ATTEMPT_OUTCOME_RANK_FAILED:
+    case v1::ATTEMPT_OUTCOME_NODE_LOST:
+    case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
+    case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+  }
+  if (job.cancel_requested) {
+    deadline = std::min(deadline,
+                        absl::FromUnixMillis(job.cancel_unix_ms) + state.options.stop_grace);
+  }
+  return std::max(absl::ZeroDuration(), deadline - state.now);
+}
+
+bool MissedARestart(const Node& node, const Share& share) {
+  return node.incarnation != share.placed_incarnation;
+}
+
+}  // namespace
+
+void SendStop(Turn& turn, const Node& node, AttemptKey key, absl::Duration grace,
+              const std::string& reason) {
+  v1::CoordinatorMessage message;
+  v1::StopRanks* stop = message.mutable_stop();
+  stop->set_job_id(key.first.value());
+  stop->set_attempt(key.second.value());
+  stop->set_grace_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(grace)));
+  stop->set_reason(reason);
+  turn.Send(node, std::move(message));
+}
+
+void SendRelease(Turn& turn, const Node& node, AttemptKey key) {
+  v1::CoordinatorMessage message;
+  message.mutable_release()->set_job_id(key.first.value());
+  message.mutable_release()->set_attempt(key.second.value());
+  turn.Send(node, std::move(message));
+}
+
+void SendOrders(Turn& turn, Job& job) {
+  Attempt* attempt = job.LiveAttempt();
+  if (attempt == nullptr) return;
+  const AttemptKey key(job.id, AttemptNumber(attempt->facts.number()));
+  for (Share& share : attempt->shares) {
+    if (share.done() || turn.now() < share.next_order) continue;
+    const Node* node = turn.state().nodes.Find(share.node);
+    if (!node->session) continue;
+    if (attempt->stopping()) {
+      SendStop(turn, *node, key, GraceLeft(turn.state(), job, *attempt),
+               CauseWithLastLine(attempt->facts.cause()));
+    } else if (attempt->facts.state() == v1::ATTEMPT_STATE_STARTING && !share.reported &&
+               !MissedARestart(*node, share)) {
+      SendStart(turn, job, *attempt, *node);
+    } else {
+      continue;
+    }
+    share.next_order = turn.now() + turn.state().options.order_repeat;
+  }
+}
+
+void SendAllOrders(Turn& turn) {
+  for (const JobId id : turn.state().jobs.active()) SendOrders(turn, *turn.state().jobs.Find(id));
+}
+
+void CheckMissingShares(Turn& turn) {
+  ClusterState& state = turn.state();
+  const std::set<JobId> active = state.jobs.active();  // a stop may end jobs
+  for (const JobId id : active) {
+    Job& job = *state.jobs.Find(id);
+    Attempt* attempt = job.LiveAttempt();
+    if (attempt == nullptr || !attempt->good()) continue;
+    for (const Share& share : attempt->shares) {
+      const Node* node = state.nodes.Find(share.node);
+      if (share.reported || share.done() || !node->session) continue;
+      const bool should_have = attempt->facts.state() == v1::ATTEMPT_STATE_RUNNING ||
+                               MissedARestart(*node, share);
+      if (!should_have || turn.now() < node->connected_at + state.options.reconnect_grace) continue;
+      StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
+                  CauseOnNode(share.node,
+                              fmt::format("{} is back but no longer has its ranks of attempt {}",
+                                          share.node.value(), attempt->facts.number())));
+      break;
+    }
+  }
+}
+
+}  // namespace muster::coordinator::core

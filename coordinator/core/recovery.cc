@@ -1,0 +1,170 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "common/check.h"
+#include "common/duration.h"
+#include "coordinator/core/causes.h"
+#include "coordinator/core/handlers.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+constexpr uint32_t kFruitlessDefault = 3;
+
+uint32_t FruitlessMax(const v1::JobSpec& spec) {
+  const uint32_t chosen = spec.recovery().attempts_without_progress();
+  return chosen > 0 ? chosen : kFruitlessDefault;
+}
+
+// The last step some checkpoint of the attempt proves it finished.
+uint64_t ProvenStep(const Job& job, uint64_t attempt) {
+  uint64_t step = 0;
+  for (const v1::CheckpointRef& ref : job.checkpoints.refs()) {
+    if (ref.attempt() == attempt) step = std::max(step, ref.step());
+  }
+  return step;
+}
+
+v1::Record EndedRecord(const Job& job, const Attempt& attempt, v1::AttemptOutcome outcome) {
+  const v1::Progress& progress = attempt.progress;
+  v1::Record record;
+  v1::AttemptEnded* ended = record.mutable_attempt_ended();
+  ended->set_job_id(job.id.value());
+  ended->set_attempt(attempt.facts.number());
+  ended->set_outcome(outcome);
+  ended->set_first_step(std::max(progress.first_step(), attempt.facts.first_step()));
+  ended->set_last_step(std::max({progress.step(), ended->first_step(),
+                                 ProvenStep(job, attempt.facts.number())}));
+  ended->set_productive_seconds(progress.productive_seconds());
+  ended->set_checkpoint_seconds(progress.checkpoint_seconds());
+  ended->set_load_seconds(progress.load_seconds());
+  ended->set_first_eval_bits_per_byte(progress.first_eval_bits_per_byte());
+  ended->set_eval_bits_per_byte(progress.eval_bits_per_byte());
+  ended->set_last_loss(progress.loss());
+  return record;
+}
+
+// A trainer that was asked to move but finished meanwhile is done.
+v1::AttemptOutcome FinalOutcome(const Job& job, const Attempt& attempt) {
+  const bool finished = attempt.all_clean();
+  if (attempt.good()) return v1::ATTEMPT_OUTCOME_SUCCEEDED;
+  if (finished && attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_DRAINED && job.spec.has_train() &&
+      attempt.progress.step() >= job.spec.train().steps()) {
+    return v1::ATTEMPT_OUTCOME_SUCCEEDED;
+  }
+  return attempt.facts.outcome();
+}
+
+void EndJob(Turn& turn, const Job& job, v1::JobState state, const std::string& reason) {
+  v1::Record record;
+  record.mutable_job_ended()->set_job_id(job.id.value());
+  record.mutable_job_ended()->set_state(state);
+  record.mutable_job_ended()->set_reason(reason);
+  turn.Record(std::move(record));
+}
+
+std::string SuccessText(const Turn& turn, const Job& job) {
+  const size_t attempts = job.attempts.size();
+  const std::string took = DurationText(absl::Milliseconds(
+      turn.now_ms() - job.attempts.front().facts.start_unix_ms()));
+  const std::string tail =
+      fmt::format("in {}, {} attempt{}", took, attempts, attempts == 1 ? "" : "s");
+  const uint64_t steps = job.attempts.back().facts.last_step();
+  return steps == 0 ? "finished " + tail : fmt::format("finished {} steps {}", steps, tail);
+}
+
+}  // namespace
+
+void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::FailureCause& cause) {
+  Attempt* attempt = job.LiveAttempt();
+  CHECK(attempt != nullptr, "job {} has no attempt to stop", job.id.value());
+  v1::Record record;
+  v1::AttemptStopping* stopping = record.mutable_attempt_stopping();
+  stopping->set_job_id(job.id.value());
+  stopping->set_attempt(attempt->facts.number());
+  stopping->set_outcome(outcome);
+  *stopping->mutable_cause() = cause;
+  turn.Record(std::move(record));
+  for (Share& share : attempt->shares) share.next_order = absl::InfinitePast();
+  SendOrders(turn, job);
+  MaybeEndAttempt(turn, job);
+}
+
+void MaybeEndAttempt(Turn& turn, Job& job) {
+  Attempt* attempt = job.LiveAttempt();
+  if (attempt == nullptr) return;
+  if (attempt->good()) {
+    if (!attempt->all_clean()) return;
+    if (!attempt->all_done()) {
+      // Every rank is through; what a node still holds of the attempt goes too.
+      StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_SUCCEEDED, {});
+      return;
+    }
+  }
+  if (!attempt->all_done()) return;
+  std::vector<NodeId> held;
+  for (const Share& share : attempt->shares) held.push_back(share.node);
+  const AttemptKey key(job.id, AttemptNumber(attempt->facts.number()));
+  turn.Record(EndedRecord(job, *attempt, FinalOutcome(job, *attempt)));
+  for (const NodeId& name : held) {
+    Node& node = *turn.state().nodes.Find(name);
+    SendRelease(turn, node, key);
+    MaybeFinishDrain(turn, node);
+  }
+  MaybeEndJob(turn, job);
+}
+
+void MaybeEndJob(Turn& turn, Job& job) {
+  if (job.ended() || job.LiveAttempt() != nullptr) return;
+  const bool succeeded =
+      !job.attempts.empty() &&
+      job.attempts.back().facts.outcome() == v1::ATTEMPT_OUTCOME_SUCCEEDED;
+  if (succeeded) {
+    EndJob(turn, job, v1::JOB_STATE_SUCCEEDED, SuccessText(turn, job));
+  } else if (job.cancel_requested) {
+    EndJob(turn, job, v1::JOB_STATE_CANCELLED,
+           job.cancel_reason.empty() ? "cancelled" : "cancelled: " + job.cancel_reason);
+  } else if (job.fruitless >= FruitlessMax(job.spec)) {
+    EndJob(turn, job, v1::JOB_STATE_FAILED,
+           fmt::format("failed after {} attempt{} without progress; first: {}", job.fruitless,
+                       job.fruitless == 1 ? "" : "s", job.first_error));
+  }
+}
+
+void LoseNode(Turn& turn, Node& node, const std::string& why) {
+  v1::Record record;
+  record.mutable_node_died()->set_node(node.name.value());
+  record.mutable_node_died()->set_incarnation(node.incarnation);
+  record.mutable_node_died()->set_reason(why);
+  turn.Record(std::move(record));
+  node.stale.clear();
+  for (const JobId id : node.Jobs()) {
+    Job& job = *turn.state().jobs.Find(id);
+    Attempt* attempt = job.LiveAttempt();
+    Share* share = attempt == nullptr ? nullptr : attempt->ShareOf(node.name);
+    if (share == nullptr || share->done()) continue;
+    attempt->MarkLost(*share);
+    if (attempt->good()) {
+      StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
+                  CauseOnNode(node.name, fmt::format("{} lost: {}", node.name.value(), why)));
+    } else {
+      MaybeEndAttempt(turn, job);
+    }
+  }
+  MaybeFinishDrain(turn, node);
+}
+
+void MaybeFinishDrain(Turn& turn, Node& node) {
+  if (node.admission != v1::NODE_ADMISSION_DRAINING || !node.used.empty()) return;
+  v1::Record record;
+  v1::NodeAdmissionSet* set = record.mutable_node_admission_set();
+  set->set_node(node.name.value());
+  set->set_admission(v1::NODE_ADMISSION_DRAINED);
+  set->set_reason(node.admission_reason);
+  turn.Record(std::move(record));
+}
+
+}  // namespace muster::coordinator::core

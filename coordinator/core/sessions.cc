@@ -1,0 +1,154 @@
+#include <fmt/format.h>
+
+#include "common/duration.h"
+#include "common/status.h"
+#include "coordinator/core/handlers.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+absl::Status WhyRefused(const ClusterState& state, const Node* known, const v1::WorkerHello& hello) {
+  if (hello.node().empty()) return InvalidArgument("a worker said hello without a node name");
+  if (!hello.cluster_id().empty() && hello.cluster_id() != state.cluster_id) {
+    return FailedPrecondition(
+        "worker {} belongs to cluster {}, this coordinator runs cluster {}; point the worker at its "
+        "own coordinator, or give it an empty state folder to join this one",
+        hello.node(), hello.cluster_id(), state.cluster_id);
+  }
+  if (hello.highest_epoch() > state.epoch.value()) {
+    return FailedPrecondition(
+        "worker {} has seen epoch {}, this coordinator is at epoch {}: it runs on an old copy of "
+        "its state; stop it and start the newer one",
+        hello.node(), hello.highest_epoch(), state.epoch.value());
+  }
+  if (known != nullptr && hello.incarnation() < known->incarnation) {
+    return absl::AbortedError(fmt::format(
+        "worker {} says incarnation {}, but incarnation {} has joined; this is the older process: "
+        "end it",
+        hello.node(), hello.incarnation(), known->incarnation));
+  }
+  return absl::OkStatus();
+}
+
+bool SameDevices(const Node& node, const v1::WorkerHello& hello) {
+  if (node.devices.size() != static_cast<size_t>(hello.devices_size())) return false;
+  for (size_t i = 0; i < node.devices.size(); ++i) {
+    const v1::Device& was = node.devices[i];
+    const v1::Device& is = hello.devices(static_cast<int>(i));
+    if (was.slot() != is.slot() || was.kind() != is.kind() || was.uuid() != is.uuid()) return false;
+  }
+  return true;
+}
+
+// Does the hello say anything that is not recorded?
+bool Changed(const Node* known, const v1::WorkerHello& hello) {
+  return known == nullptr || known->dead || known->incarnation != hello.incarnation() ||
+         known->slots != hello.slots() || known->peer_address != hello.peer_address() ||
+         known->location.rack() != hello.location().rack() ||
+         known->location.pod() != hello.location().pod() || !SameDevices(*known, hello);
+}
+
+v1::Record JoinedRecord(const v1::WorkerHello& hello) {
+  v1::Record record;
+  v1::NodeJoined* joined = record.mutable_node_joined();
+  joined->set_node(hello.node());
+  joined->set_incarnation(hello.incarnation());
+  joined->set_slots(hello.slots());
+  *joined->mutable_devices() = hello.devices();
+  joined->set_peer_address(hello.peer_address());
+  *joined->mutable_location() = hello.location();
+  return record;
+}
+
+void SendWelcome(Turn& turn, const Node& node) {
+  const Options& options = turn.state().options;
+  const auto ms = [](absl::Duration duration) {
+    return static_cast<uint32_t>(absl::ToInt64Milliseconds(duration));
+  };
+  v1::CoordinatorMessage message;
+  v1::Welcome* welcome = message.mutable_welcome();
+  welcome->set_cluster_id(turn.state().cluster_id);
+  welcome->set_heartbeat_interval_ms(ms(options.heartbeat_interval));
+  welcome->set_lease_ms(ms(options.dead_after));
+  welcome->set_reconnect_jitter_ms(ms(options.reconnect_jitter));
+  turn.Send(node, std::move(message));
+}
+
+Share* LiveShare(ClusterState& state, JobId id, const NodeId& node) {
+  Attempt* attempt = state.jobs.Find(id)->LiveAttempt();
+  return attempt == nullptr ? nullptr : attempt->ShareOf(node);
+}
+
+}  // namespace
+
+void OnWorkerConnected(Turn& turn, const WorkerConnected& input) {
+  ClusterState& state = turn.state();
+  const v1::WorkerHello& hello = input.hello;
+  const NodeId name(hello.node());
+  if (absl::Status refused = WhyRefused(state, state.nodes.Find(name), hello); !refused.ok()) {
+    turn.Close(input.session, std::move(refused));
+    return;
+  }
+  if (Changed(state.nodes.Find(name), hello)) turn.Record(JoinedRecord(hello));
+  Node& node = state.nodes.FindOrAdd(name);
+  if (node.session) {
+    turn.Close(*node.session, absl::AbortedError(fmt::format(
+                                  "worker {} connected anew; this stream is replaced", name.value())));
+    state.nodes.Unbind(node);
+  }
+  state.nodes.Bind(node, input.session);
+  state.awaited.erase(name);
+  node.connected_at = turn.now();
+  node.lease = Lease{.connected = true, .heard = turn.now(), .give_up_at = {}, .broken = ""};
+  node.liveness = Judge(node.lease, turn.now(), state.options);
+  node.stale.clear();
+  state.plan_needed = true;
+  SendWelcome(turn, node);
+  for (const JobId id : node.Jobs()) {
+    if (Share* share = LiveShare(state, id, name)) {
+      share->reported = false;  // the hello tells anew
+      share->next_order = absl::InfinitePast();
+    }
+  }
+  for (const v1::AttemptReport& report : hello.attempts()) OnAttemptReport(turn, node, report);
+  for (const JobId id : node.Jobs()) SendOrders(turn, *state.jobs.Find(id));
+}
+
+void OnWorkerDisconnected(Turn& turn, const WorkerDisconnected& input) {
+  ClusterState& state = turn.state();
+  Node* node = state.nodes.BySession(input.session);
+  if (node == nullptr) return;  // an old stream that was replaced or refused
+  state.nodes.Unbind(*node);
+  node->lease.connected = false;
+  node->lease.give_up_at = turn.now() + state.options.dead_after;
+  node->lease.broken =
+      input.why.empty() ? "connection lost" : fmt::format("connection lost: {}", input.why);
+  node->liveness = Judge(node->lease, turn.now(), state.options);
+  state.plan_needed = true;
+}
+
+void CheckLeases(Turn& turn) {
+  ClusterState& state = turn.state();
+  for (auto& [name, node] : state.nodes.all()) {
+    if (node.dead) continue;
+    Liveness seen = Judge(node.lease, turn.now(), state.options);
+    if (seen.state == node.liveness.state) continue;
+    node.liveness = std::move(seen);
+    state.plan_needed = true;
+    if (node.liveness.state != v1::NODE_STATE_DEAD) continue;
+    const std::string why = node.liveness.reason;
+    if (node.session) {
+      turn.Close(*node.session,
+                 absl::UnavailableError(fmt::format(
+                     "worker {} was {} and is declared dead; connect again", name.value(), why)));
+      state.nodes.Unbind(node);
+      node.lease.connected = false;
+      node.lease.give_up_at = turn.now();
+      node.lease.broken = why;
+    }
+    state.awaited.erase(name);
+    LoseNode(turn, node, why);
+  }
+}
+
+}  // namespace muster::coordinator::core

@@ -1,0 +1,181 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "common/status.h"
+#include "coordinator/core/accounting.h"
+#include "coordinator/core/causes.h"
+#include "coordinator/core/handlers.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+constexpr uint32_t kPageDefault = 100;
+constexpr uint32_t kJobsPageMax = 1000;
+constexpr uint32_t kNodesPageMax = 2000;
+
+uint32_t PageSize(uint32_t asked, uint32_t most) {
+  return asked == 0 ? kPageDefault : std::min(asked, most);
+}
+
+std::string ReasonOf(const ClusterState& state, const Job& job) {
+  if (job.ended()) return job.end_reason;
+  const Attempt* attempt = job.LiveAttempt();
+  if (attempt == nullptr) return WaitingReason(state, job);
+  return attempt->stopping() ? CauseWithLastLine(attempt->facts.cause()) : attempt->facts.reason();
+}
+
+v1::Attempt AttemptView(const Attempt& attempt) {
+  v1::Attempt view = attempt.facts;
+  if (!attempt.live()) return view;
+  const v1::Progress& progress = attempt.progress;
+  view.set_first_step(std::max(view.first_step(), progress.first_step()));
+  view.set_last_step(std::max(progress.step(), view.first_step()));
+  view.set_productive_seconds(progress.productive_seconds());
+  view.set_checkpoint_seconds(progress.checkpoint_seconds());
+  view.set_load_seconds(progress.load_seconds());
+  return view;
+}
+
+bool Wanted(const v1::ListJobsRequest& request, v1::JobState state) {
+  if (request.states().empty()) return true;
+  return std::find(request.states().begin(), request.states().end(), state) !=
+         request.states().end();
+}
+
+}  // namespace
+
+v1::Job JobView(const ClusterState& state, const Job& job, bool full) {
+  v1::Job view;
+  view.set_id(job.id.value());
+  view.set_uid(job.uid);
+  *view.mutable_spec() = job.spec;
+  view.set_state(job.State());
+  view.set_reason(ReasonOf(state, job));
+  view.set_submit_unix_ms(job.submit_unix_ms);
+  view.set_end_unix_ms(job.end_unix_ms);
+  view.set_user(job.user);
+  *view.mutable_progress() = job.progress;
+  *view.mutable_accounting() =
+      AccountOf(job, std::max(absl::ToUnixMillis(state.now), state.record_unix_ms));
+  view.set_revision(job.revision);
+  if (!full) return view;
+  for (const Attempt& attempt : job.attempts) *view.add_attempts() = AttemptView(attempt);
+  view.mutable_checkpoints()->Assign(job.checkpoints.refs().begin(), job.checkpoints.refs().end());
+  return view;
+}
+
+v1::Node NodeView(const ClusterState& state, const Node& node) {
+  v1::Node view;
+  view.set_name(node.name.value());
+  view.set_state(state.started || node.dead ? node.State() : v1::NODE_STATE_SUSPECT);
+  view.set_admission(node.admission);
+  std::string reason = node.dead ? node.dead_reason : node.liveness.reason;
+  if (node.admission != v1::NODE_ADMISSION_OPEN) {
+    reason += (reason.empty() ? "" : "; ") + AdmissionText(node.admission, node.admission_reason);
+  }
+  view.set_reason(reason);
+  view.set_slots(node.slots);
+  view.set_slots_used(static_cast<uint32_t>(node.used.size()));
+  view.mutable_devices()->Assign(node.devices.begin(), node.devices.end());
+  view.set_peer_address(node.peer_address);
+  view.set_incarnation(node.incarnation);
+  if (node.lease.heard > absl::InfinitePast()) {
+    view.set_last_heard_unix_ms(absl::ToUnixMillis(node.lease.heard));
+  }
+  for (const JobId id : node.Jobs()) view.add_jobs(id.value());
+  *view.mutable_location() = node.location;
+  return view;
+}
+
+absl::StatusOr<v1::GetJobResponse> Cluster::GetJob(const v1::GetJobRequest& request) const {
+  const Job* job = request.job_id() != 0 ? state_->jobs.Find(JobId(request.job_id()))
+                                         : state_->jobs.FindByName(request.name());
+  if (job == nullptr) {
+    return request.job_id() != 0
+               ? NotFound("there is no job {}; `muster list` shows those there are",
+                          request.job_id())
+               : NotFound("there is no job named \"{}\"; `muster list` shows those there are",
+                          request.name());
+  }
+  v1::GetJobResponse response;
+  *response.mutable_job() = JobView(*state_, *job, true);
+  return response;
+}
+
+absl::StatusOr<v1::ListJobsResponse> Cluster::ListJobs(const v1::ListJobsRequest& request) const {
+  const auto& jobs = state_->jobs.all();
+  auto at = jobs.rbegin();
+  if (const std::string& token = request.page_token(); !token.empty()) {
+    uint64_t last = 0;
+    const auto parsed = std::from_chars(token.data(), token.data() + token.size(), last);
+    if (parsed.ec != std::errc() || parsed.ptr != token.data() + token.size()) {
+      return InvalidArgument("page_token \"{}\" is none of ours; pass on next_page_token as it came",
+                             token);
+    }
+    at = std::make_reverse_iterator(jobs.lower_bound(JobId(last)));
+  }
+  v1::ListJobsResponse response;
+  response.set_revision(state_->revision);
+  const uint32_t page = PageSize(request.page_size(), kJobsPageMax);
+  for (; at != jobs.rend(); ++at) {
+    if (!Wanted(request, at->second.State())) continue;
+    if (static_cast<uint32_t>(response.jobs_size()) == page) {
+      response.set_next_page_token(std::to_string(response.jobs(response.jobs_size() - 1).id()));
+      break;
+    }
+    *response.add_jobs() = JobView(*state_, at->second, request.full());
+  }
+  return response;
+}
+
+absl::StatusOr<v1::ListNodesResponse> Cluster::ListNodes(
+    const v1::ListNodesRequest& request) const {
+  const auto& nodes = state_->nodes.all();
+  v1::ListNodesResponse response;
+  const uint32_t page = PageSize(request.page_size(), kNodesPageMax);
+  for (auto at = nodes.upper_bound(NodeId(request.page_token())); at != nodes.end(); ++at) {
+    if (static_cast<uint32_t>(response.nodes_size()) == page) {
+      response.set_next_page_token(response.nodes(response.nodes_size() - 1).name());
+      break;
+    }
+    *response.add_nodes() = NodeView(*state_, at->second);
+  }
+  return response;
+}
+
+v1::GetClusterResponse Cluster::GetCluster() const {
+  v1::GetClusterResponse response;
+  response.set_cluster_id(state_->cluster_id);
+  response.set_epoch(state_->epoch.value());
+  response.set_revision(state_->revision);
+  uint32_t ready = 0, slots = 0, used = 0;
+  for (const auto& [name, node] : state_->nodes.all()) {
+    if (node.State() == v1::NODE_STATE_READY) ++ready;
+    if (node.Usable()) slots += node.slots;
+    used += static_cast<uint32_t>(node.used.size());
+  }
+  response.set_nodes_ready(ready);
+  response.set_nodes_total(static_cast<uint32_t>(state_->nodes.all().size()));
+  response.set_slots_total(slots);
+  response.set_slots_used(used);
+  response.set_jobs_waiting(static_cast<uint32_t>(state_->jobs.queued().size()));
+  response.set_jobs_active(static_cast<uint32_t>(state_->jobs.active().size()));
+  if (state_->started) response.set_start_unix_ms(absl::ToUnixMillis(state_->started_at));
+  return response;
+}
+
+absl::StatusOr<v1::PlanJobResponse> Cluster::PlanJob(const v1::PlanJobRequest& request) const {
+  if (const std::string never = WhyNeverFitsHere(*state_, request.spec()); !never.empty()) {
+    return InvalidArgument("plan job \"{}\": {}", request.spec().name(), never);
+  }
+  return PlanOne(*state_, request.spec());
+}
+
+absl::StatusOr<std::vector<v1::JobEvent>> Cluster::EventsAfter(uint64_t revision,
+                                                               JobId job) const {
+  return state_->events.After(revision, job);
+}
+
+}  // namespace muster::coordinator::core
