@@ -34,10 +34,6 @@ struct SendToShim {  // lost if the shim is not connected
   AttemptKey key;
   v1::WorkerToShim message;
 };
-struct KeepReport {  // the final report, for a later life of the worker
-  AttemptKey key;
-  v1::AttemptReport report;
-};
 struct CleanUp {  // kill what is left, remove leaked shared memory; answered by CleanedUp
   AttemptKey key;
 };
@@ -71,7 +67,7 @@ struct Note {  // for the log: what was decided and why
 };
 
 using Action = std::variant<RecordEpoch, RecordClusterId, SendToCoordinator, DropStream, EndWorker,
-                            SpawnShim, SendToShim, KeepReport, CleanUp, RemoveFolder, OpenExchange,
-                            CloseExchange, CallExchange, PublishRanks, Note>;
+                            SpawnShim, SendToShim, CleanUp, RemoveFolder, OpenExchange, CloseExchange,
+                            CallExchange, PublishRanks, Note>;
 
 }  // namespace muster::worker::core

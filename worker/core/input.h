@@ -22,7 +22,7 @@ struct AttemptKey {
 std::string AttemptName(const AttemptKey& key);
 
 // A folder left by an earlier life of the worker. Told before anything else; ShimConnected or
-// ShimGone follows. `start` holds at least the ids; `last` is the final report, if one was kept.
+// ShimGone follows. `start` holds at least the ids; `last` is the newest report its shim wrote down.
 struct AttemptFound {
   AttemptKey key;
   v1::StartRanks start;
@@ -54,6 +54,7 @@ struct FromShim {
 };
 struct CleanedUp {  // no process and no leftover of the attempt is here
   AttemptKey key;
+  std::optional<v1::AttemptReport> last;  // the newest report its shim wrote down
 };
 struct ExchangeDone {
   AttemptKey key;
