@@ -1,0 +1,117 @@
+// muster-worker: runs the ranks of training jobs on one node.
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "common/log.h"
+#include "worker/daemon/options.h"
+#include "worker/daemon/worker.h"
+
+namespace {
+
+constexpr char kFooter[] = R"(
+Example: a worker of the coordinator on host "head", reachable by other workers as "node7":
+  muster-worker --state /var/lib/muster/worker --coordinator head:7070 \
+                --listen 0.0.0.0:7071 --advertise node7
+
+The worker keeps each attempt's ranks in a shim process (muster-shim). SIGTERM ends the worker and
+leaves the ranks running; start it again on the same --state within the orphan grace and it takes
+them up. To empty the node first: muster node drain NAME.
+Logs of ranks: STATE/logs/<job>/<attempt>/<rank>/{stdout,stderr}.log
+Exit codes: 0 ended by a signal, 1 error, 2 wrong use.)";
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
+// The program beside this one.
+std::string Beside(const std::string& name) {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return (self.parent_path() / name).string();
+}
+
+int Fail(const std::string& message, int code) {
+  std::fprintf(stderr, "muster-worker: %s\n", message.c_str());
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  muster::worker::daemon::Options options;
+  options.node = HostName();
+  options.shim = Beside("muster-shim");
+  options.trainer = Beside("muster-train");
+  std::string log_level = "info";
+
+  CLI::App app{"Runs the ranks of training jobs on this node, as the coordinator orders."};
+  app.footer(kFooter);
+  app.set_version_flag("--version", "muster-worker " MUSTER_VERSION);
+  app.add_option("--node", options.node, "Name of this node in the cluster")->capture_default_str();
+  app.add_option("--state", options.state, "Folder for the worker's state and the ranks' logs")
+      ->required();
+  auto* coordinator = app.add_option("--coordinator", options.coordinator,
+                                     "Address of the coordinator, host:port");
+  auto* file = app.add_option("--coordinator-file", options.coordinator_file,
+                              "File whose first line is that address; read at every attempt");
+  coordinator->excludes(file);
+  app.add_option("--listen", options.listen,
+                 "Where this worker serves its peers and log readers; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--advertise", options.advertise,
+                 "Host name others reach this node by [the host of --listen]");
+  app.add_option("--slots", options.slots, "Device slots [GPUs found, else cores]")
+      ->check(CLI::Range(1u, 1u << 16));
+  app.add_option("--rack", options.rack, "Rack this node sits in");
+  app.add_option("--pod", options.pod, "Pod (group of racks) it sits in");
+  app.add_option("--cluster-id", options.cluster_id,
+                 "Only serve this cluster [that of the first coordinator]");
+  app.add_option("--orphan-grace-ms", options.orphan_grace_ms,
+                 "How long ranks run on without a worker")->capture_default_str();
+  app.add_option("--log-bytes-max", options.log_bytes_max,
+                 "Bytes of a rank's log file before it is rotated (one older file is kept)")
+      ->capture_default_str();
+  app.add_option("--shim", options.shim, "The muster-shim program [beside this one]");
+  app.add_option("--trainer", options.trainer, "The muster-train program [beside this one]");
+  app.add_option("--log-level", log_level, "trace, debug, info, warn or error")
+      ->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (options.coordinator.empty() && options.coordinator_file.empty()) {
+    return Fail("which coordinator? give --coordinator host:port or --coordinator-file PATH", 2);
+  }
+  if (options.node.empty()) return Fail("this machine has no host name; give --node NAME", 2);
+  if (options.listen.rfind(':') == std::string::npos) {
+    return Fail("--listen " + options.listen + ": want host:port, e.g. 127.0.0.1:0", 2);
+  }
+  if (access(options.shim.c_str(), X_OK) != 0) {
+    return Fail("no program " + options.shim + "; install muster-shim there or give --shim PATH",
+                1);
+  }
+  if (const auto status = muster::SetUpLog("muster-worker", log_level); !status.ok()) {
+    return Fail(std::string(status.message()), 2);
+  }
+  // Before any thread is made, so that the loop alone takes them.
+  sigset_t mask;
+  sigemptyset(&mask);
+  sigaddset(&mask, SIGTERM);
+  sigaddset(&mask, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &mask, nullptr);
+
+  auto worker = muster::worker::daemon::Worker::Create(options);
+  if (!worker.ok()) return Fail(std::string(worker.status().message()), 1);
+  const absl::Status status = (*worker)->Run();
+  if (!status.ok()) return Fail(std::string(status.message()), 1);
+  return 0;
+}

@@ -1,0 +1,26 @@
+// What `muster-worker` is told on its command line.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace muster::worker::daemon {
+
+struct Options {
+  std::string node;
+  std::string state;
+  std::string coordinator;       // host:port, or
+  std::string coordinator_file;  // a file with that in its first line
+  std::string listen = "127.0.0.1:0";
+  std::string advertise;  // empty: the host of `listen`
+  uint32_t slots = 0;     // 0: found
+  std::string rack;
+  std::string pod;
+  std::string cluster_id;  // empty: the first coordinator's
+  uint32_t orphan_grace_ms = 30'000;
+  uint64_t log_bytes_max = 64u << 20;
+  std::string shim;     // paths of the two programs
+  std::string trainer;
+};
+
+}  // namespace muster::worker::daemon
