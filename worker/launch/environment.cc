@@ -1,0 +1,239 @@
+#include "worker/launch/environment.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "common/check.h"
+#include "common/hostlist.h"
+
+namespace muster::worker::launch {
+namespace {
+
+constexpr const char* kInheritedNames[] = {"PATH", "HOME",  "USER", "LOGNAME", "SHELL",
+                                           "LANG", "TZ",    "LD_LIBRARY_PATH", "LD_PRELOAD"};
+constexpr const char* kInheritedPrefixes[] = {
+    "LC_",     "OMP_",  "MKL_", "OPENBLAS_", "DNNL_",        "ONEDNN_",       "CUDA_",
+    "NVIDIA_", "NCCL_", "UCX_", "PYTHON",    "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+    "LSAN_OPTIONS", "MUSTER_TEST_"};
+
+// Below the ephemeral ports, and another one for each attempt, so that a lingering socket of the
+// last attempt does not stand in the way.
+constexpr uint32_t kMasterPortFirst = 20000;
+constexpr uint32_t kMasterPorts = 12000;
+
+std::string HostOf(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  std::string host = colon == std::string::npos ? address : address.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  return host;
+}
+
+bool IsLoopback(const std::string& host) {
+  return host.empty() || host.starts_with("127.") || host == "::1" || host == "localhost";
+}
+
+// Where a rank stands among its peers.
+struct Standing {
+  uint32_t world_size = 0, local_rank = 0, local_size = 0, node_rank = 0, nodes = 0;
+  std::vector<uint32_t> ranks_per_node;
+  std::vector<std::string> node_names;
+  std::string slots;
+};
+
+Standing StandingOf(const v1::ShimOrder& order, uint32_t rank) {
+  Standing standing;
+  const v1::StartRanks& start = order.start();
+  standing.world_size = static_cast<uint32_t>(start.ranks_size());
+  standing.nodes = static_cast<uint32_t>(start.nodes_size());
+  standing.ranks_per_node.resize(standing.nodes);
+  bool found = false;
+  for (uint32_t node = 0; node < standing.nodes; ++node) {
+    const std::string& name = start.nodes(static_cast<int>(node)).node();
+    standing.node_names.push_back(name);
+    if (name == order.node()) standing.node_rank = node;
+    for (const v1::RankPlacement& placement : start.ranks()) {
+      if (placement.node() == name) ++standing.ranks_per_node[node];
+    }
+  }
+  for (const v1::RankPlacement& placement : start.ranks()) {
+    if (placement.node() == order.node()) ++standing.local_size;
+    if (placement.rank() != rank) continue;
+    found = true;
+    standing.local_rank = placement.local_rank();
+    for (uint32_t slot : placement.slots()) {
+      standing.slots += fmt::format("{}{}", standing.slots.empty() ? "" : ",", slot);
+    }
+  }
+  CHECK(found, "rank {} is not in the order", rank);
+  return standing;
+}
+
+class Variables {
+ public:
+  template <typename Value>
+  void Set(const std::string& name, const Value& value) {
+    lines_.push_back(fmt::format("{}={}", name, value));
+  }
+  Environment Take() { return std::move(lines_); }
+
+ private:
+  Environment lines_;
+};
+
+void SetOurs(const v1::ShimOrder& order, uint32_t rank, const Standing& standing,
+             const LocalFacts& facts, Variables* out) {
+  const v1::StartRanks& start = order.start();
+  std::string mesh;
+  for (const v1::Axis& axis : start.spec().mesh()) {
+    mesh += fmt::format("{}{}={}", mesh.empty() ? "" : ",", axis.name(), axis.size());
+  }
+  out->Set("MUSTER_RANK", rank);
+  out->Set("MUSTER_WORLD_SIZE", standing.world_size);
+  out->Set("MUSTER_LOCAL_RANK", standing.local_rank);
+  out->Set("MUSTER_LOCAL_WORLD_SIZE", standing.local_size);
+  out->Set("MUSTER_NODE_RANK", standing.node_rank);
+  out->Set("MUSTER_NODE", order.node());
+  out->Set("MUSTER_JOB_ID", start.job_id());
+  out->Set("MUSTER_JOB_UID", start.job_uid());
+  out->Set("MUSTER_ATTEMPT", start.attempt());
+  out->Set("MUSTER_MESH", mesh);
+  out->Set("MUSTER_SLOTS", standing.slots);
+  out->Set("MUSTER_SCOPE", facts.scope);
+  out->Set("TMPDIR", facts.temp_folder);
+}
+
+void SetTorchrun(const v1::ShimOrder& order, uint32_t rank, const Standing& standing,
+                 Variables* out) {
+  const v1::StartRanks& start = order.start();
+  std::string master = start.nodes_size() > 0 ? HostOf(start.nodes(0).peer_address()) : "";
+  if (master.empty() || start.nodes_size() == 1) master = "127.0.0.1";
+  const uint64_t turn = start.job_id() * 131 + start.attempt();
+  out->Set("RANK", rank);
+  out->Set("WORLD_SIZE", standing.world_size);
+  out->Set("LOCAL_RANK", standing.local_rank);
+  out->Set("LOCAL_WORLD_SIZE", standing.local_size);
+  out->Set("GROUP_RANK", standing.node_rank);
+  out->Set("MASTER_ADDR", master);
+  out->Set("MASTER_PORT", kMasterPortFirst + turn % kMasterPorts);
+}
+
+void SetOpenMpi(const v1::ShimOrder& order, uint32_t rank, const Standing& standing,
+                const LocalFacts& facts, Variables* out) {
+  out->Set("OMPI_COMM_WORLD_RANK", rank);
+  out->Set("OMPI_COMM_WORLD_SIZE", standing.world_size);
+  out->Set("OMPI_COMM_WORLD_LOCAL_RANK", standing.local_rank);
+  out->Set("OMPI_COMM_WORLD_LOCAL_SIZE", standing.local_size);
+  out->Set("OMPI_COMM_WORLD_NODE_RANK", standing.local_rank);
+  out->Set("OMPI_UNIVERSE_SIZE", standing.world_size);
+  if (!NeedsMpi(order.start().spec())) return;
+
+  // Without it Open MPI takes every rank for a world of its own.
+  out->Set("JSM_JSRUN_PORT", 1);
+  out->Set("PMIX_MCA_gds", "hash");
+  out->Set("OMPI_MCA_pml", "ob1");
+  out->Set("OMPI_MCA_btl", "self,vader,tcp");
+  out->Set("OMPI_MCA_btl_vader_backing_directory", facts.memory_folder);
+  out->Set("OMPI_MCA_orte_tmpdir_base", facts.temp_folder);
+  bool loopback = IsLoopback(order.host_address());
+  for (const v1::AttemptNode& node : order.start().nodes()) {
+    loopback = loopback && IsLoopback(HostOf(node.peer_address()));
+  }
+  if (loopback) {
+    out->Set("OMPI_MCA_btl_tcp_if_include", "lo");
+  } else if (!order.host_address().empty()) {
+    const bool v6 = order.host_address().find(':') != std::string::npos;
+    out->Set("OMPI_MCA_btl_tcp_if_include",
+             fmt::format("{}/{}", order.host_address(), v6 ? 128 : 32));
+  }
+  if (standing.local_size > facts.cores) out->Set("OMPI_MCA_mpi_yield_when_idle", 1);
+}
+
+void SetSlurm(const v1::ShimOrder& order, uint32_t rank, const Standing& standing,
+              Variables* out) {
+  const v1::StartRanks& start = order.start();
+  const std::string nodes = FormatHostlist(standing.node_names);
+  std::string tasks_per_node;
+  for (size_t node = 0; node < standing.ranks_per_node.size();) {
+    size_t end = node;
+    while (end < standing.ranks_per_node.size() &&
+           standing.ranks_per_node[end] == standing.ranks_per_node[node]) {
+      ++end;
+    }
+    tasks_per_node += fmt::format("{}{}", tasks_per_node.empty() ? "" : ",",
+                                  standing.ranks_per_node[node]);
+    if (end - node > 1) tasks_per_node += fmt::format("(x{})", end - node);
+    node = end;
+  }
+  out->Set("SLURM_JOB_ID", start.job_id());
+  out->Set("SLURM_JOBID", start.job_id());
+  out->Set("SLURM_JOB_NAME", start.spec().name());
+  out->Set("SLURM_RESTART_COUNT", start.attempt() > 0 ? start.attempt() - 1 : 0);
+  out->Set("SLURM_PROCID", rank);
+  out->Set("SLURM_LOCALID", standing.local_rank);
+  out->Set("SLURM_NODEID", standing.node_rank);
+  out->Set("SLURM_NTASKS", standing.world_size);
+  out->Set("SLURM_NPROCS", standing.world_size);
+  out->Set("SLURM_NNODES", standing.nodes);
+  out->Set("SLURM_JOB_NUM_NODES", standing.nodes);
+  out->Set("SLURM_JOB_NODELIST", nodes);
+  out->Set("SLURM_STEP_NODELIST", nodes);
+  out->Set("SLURM_NODELIST", nodes);
+  out->Set("SLURM_TASKS_PER_NODE", tasks_per_node);
+  out->Set("SLURMD_NODENAME", order.node());
+}
+
+std::string NameOf(const std::string& line) { return line.substr(0, line.find('=')); }
+
+}  // namespace
+
+Environment Inherited(const Environment& own) {
+  Environment kept;
+  for (const std::string& line : own) {
+    const std::string name = NameOf(line);
+    bool keep = std::find(std::begin(kInheritedNames), std::end(kInheritedNames), name) !=
+                std::end(kInheritedNames);
+    for (const char* prefix : kInheritedPrefixes) keep = keep || name.starts_with(prefix);
+    if (keep) kept.push_back(line);
+  }
+  return Merge({kept});
+}
+
+Environment RankVariables(const v1::ShimOrder& order, uint32_t rank, const LocalFacts& facts) {
+  const Standing standing = StandingOf(order, rank);
+  Variables out;
+  SetOurs(order, rank, standing, facts, &out);
+  SetTorchrun(order, rank, standing, &out);
+  SetOpenMpi(order, rank, standing, facts, &out);
+  SetSlurm(order, rank, standing, &out);
+  const v1::JobSpec& spec = order.start().spec();
+  const uint32_t threads = spec.train().threads_per_rank() > 0 ? spec.train().threads_per_rank()
+                                                               : spec.resources().slots_per_rank();
+  out.Set("OMP_NUM_THREADS", std::max(1u, threads));
+  Environment own;
+  for (const v1::EnvVar& variable : spec.program().env()) {
+    own.push_back(variable.name() + "=" + variable.value());
+  }
+  return Merge({out.Take(), own});
+}
+
+Environment Merge(const std::vector<Environment>& environments) {
+  std::map<std::string, std::string> by_name;
+  for (const Environment& environment : environments) {
+    for (const std::string& line : environment) by_name[NameOf(line)] = line;
+  }
+  Environment merged;
+  for (const auto& [name, line] : by_name) merged.push_back(line);
+  return merged;
+}
+
+bool NeedsMpi(const v1::JobSpec& spec) {
+  if (spec.has_program()) return spec.program().collective() == v1::COLLECTIVE_MPI;
+  return true;  // the native trainer's only collective between processes
+}
+
+}  // namespace muster::worker::launch
