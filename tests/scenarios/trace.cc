@@ -1,0 +1,189 @@
+#include "tests/scenarios/trace.h"
+
+#include <fmt/format.h>
+
+#include "common/hostlist.h"
+
+namespace muster::scenarios {
+namespace {
+
+using coordinator::core::CloseSession;
+using coordinator::core::Outcome;
+using coordinator::core::Reply;
+using coordinator::core::SendToWorker;
+
+// The name of an enum value without its prefix.
+std::string Bare(const std::string& name, const std::string& prefix) {
+  return name.compare(0, prefix.size(), prefix) == 0 ? name.substr(prefix.size()) : name;
+}
+
+std::string Outcome_(v1::AttemptOutcome outcome) {
+  return Bare(v1::AttemptOutcome_Name(outcome), "ATTEMPT_OUTCOME_");
+}
+
+std::string Quoted(const std::string& text) { return text.empty() ? "" : " \"" + text + "\""; }
+
+template <typename Message>
+std::string Key(const Message& message) {
+  return fmt::format("{}.{}", message.job_id(), message.attempt());
+}
+
+template <typename Ranks>
+std::string Placed(const Ranks& ranks) {
+  std::map<std::string, std::vector<uint64_t>> by_node;
+  for (const v1::RankPlacement& rank : ranks) by_node[rank.node()].push_back(rank.rank());
+  std::string text;
+  for (const auto& [node, held] : by_node) {
+    text += fmt::format(" {}[{}]", node, FormatRanges(held));
+  }
+  return text;
+}
+
+std::string RecordLine(const v1::Record& record) {
+  switch (record.record_case()) {
+    case v1::Record::kClusterCreated:
+      return "ClusterCreated " + record.cluster_created().cluster_id();
+    case v1::Record::kEpochStarted:
+      return fmt::format("EpochStarted {}", record.epoch_started().epoch());
+    case v1::Record::kNodeJoined:
+      return fmt::format("NodeJoined {} incarnation={} slots={}", record.node_joined().node(),
+                         record.node_joined().incarnation(), record.node_joined().slots());
+    case v1::Record::kNodeDied:
+      return "NodeDied " + record.node_died().node() + Quoted(record.node_died().reason());
+    case v1::Record::kNodeAdmissionSet: {
+      const auto& set = record.node_admission_set();
+      return "NodeAdmissionSet " + set.node() + " " +
+             Bare(v1::NodeAdmission_Name(set.admission()), "NODE_ADMISSION_") +
+             Quoted(set.reason());
+    }
+    case v1::Record::kJobSubmitted:
+      return fmt::format("JobSubmitted {} uid={}", record.job_submitted().job_id(),
+                         record.job_submitted().uid());
+    case v1::Record::kJobCancelRequested:
+      return fmt::format("JobCancelRequested {}{}", record.job_cancel_requested().job_id(),
+                         Quoted(record.job_cancel_requested().reason()));
+    case v1::Record::kAttemptStarted:
+      return "AttemptStarted " + Key(record.attempt_started()) +
+             Placed(record.attempt_started().ranks());
+    case v1::Record::kAttemptStopping:
+      return "AttemptStopping " + Key(record.attempt_stopping()) + " " +
+             Outcome_(record.attempt_stopping().outcome()) +
+             Quoted(record.attempt_stopping().cause().text());
+    case v1::Record::kAttemptEnded:
+      return fmt::format("AttemptEnded {} {} steps={}-{}", Key(record.attempt_ended()),
+                         Outcome_(record.attempt_ended().outcome()),
+                         record.attempt_ended().first_step(), record.attempt_ended().last_step());
+    case v1::Record::kAttemptMilestone:
+      return fmt::format("AttemptMilestone {} {}", Key(record.attempt_milestone()),
+                         record.attempt_milestone().first_step()
+                             ? fmt::format("first step after {}", record.attempt_milestone().step())
+                             : "all running");
+    case v1::Record::kJobEnded:
+      return fmt::format("JobEnded {} {}{}", record.job_ended().job_id(),
+                         Bare(v1::JobState_Name(record.job_ended().state()), "JOB_STATE_"),
+                         Quoted(record.job_ended().reason()));
+    case v1::Record::kCommitPermitted:
+      return fmt::format("CommitPermitted {} step={}", Key(record.commit_permitted()),
+                         record.commit_permitted().checkpoint().step());
+    case v1::Record::kCheckpointCommitted:
+      return fmt::format("CheckpointCommitted {} step={}", Key(record.checkpoint_committed()),
+                         record.checkpoint_committed().checkpoint().step());
+    case v1::Record::kCheckpointForgotten: {
+      std::string text = fmt::format("CheckpointForgotten {}", record.checkpoint_forgotten().job_id());
+      for (const auto& ref : record.checkpoint_forgotten().checkpoints()) {
+        text += fmt::format(" {}.a{}", ref.step(), ref.attempt());
+      }
+      return text;
+    }
+    case v1::Record::RECORD_NOT_SET: break;
+  }
+  return "nothing";
+}
+
+std::string SendLine(const v1::CoordinatorMessage& message, const std::string& node) {
+  switch (message.message_case()) {
+    case v1::CoordinatorMessage::kWelcome: return "Welcome";
+    case v1::CoordinatorMessage::kStart: {
+      const v1::StartRanks& start = message.start();
+      std::vector<uint64_t> here;
+      for (const auto& rank : start.ranks()) {
+        if (rank.node() == node) here.push_back(rank.rank());
+      }
+      std::string resume;
+      for (const auto& ref : start.resume()) {
+        resume += fmt::format("{}{}.a{}", resume.empty() ? " resume=" : ",", ref.step(),
+                              ref.attempt());
+      }
+      return fmt::format("StartRanks {} ranks={}{}", Key(start), FormatRanges(here), resume);
+    }
+    case v1::CoordinatorMessage::kStop:
+      return fmt::format("StopRanks {} grace={}ms{}", Key(message.stop()),
+                         message.stop().grace_ms(), Quoted(message.stop().reason()));
+    case v1::CoordinatorMessage::kRelease: return "ReleaseAttempt " + Key(message.release());
+    case v1::CoordinatorMessage::kCommitReply:
+      return fmt::format("CommitReply {} step={} {}{}", Key(message.commit_reply()),
+                         message.commit_reply().step(),
+                         message.commit_reply().permitted() ? "yes" : "no",
+                         Quoted(message.commit_reply().reason()));
+    case v1::CoordinatorMessage::kCommitAck:
+      return fmt::format("CommitAck {} step={}", Key(message.commit_ack()),
+                         message.commit_ack().step());
+    case v1::CoordinatorMessage::MESSAGE_NOT_SET: break;
+  }
+  return "nothing";
+}
+
+std::string StatusText(const absl::Status& status) {
+  return absl::StatusCodeToString(status.code()) + Quoted(std::string(status.message()));
+}
+
+std::string ReplyLine(const Reply& reply) {
+  if (!reply.status.ok()) return StatusText(reply.status);
+  if (const auto* submitted = std::get_if<v1::SubmitJobResponse>(&reply.response)) {
+    return "OK " + JobLine(submitted->job());
+  }
+  if (const auto* cancelled = std::get_if<v1::CancelJobResponse>(&reply.response)) {
+    return "OK " + JobLine(cancelled->job());
+  }
+  return "OK " + NodeLine(std::get<v1::SetNodeAdmissionResponse>(reply.response).node());
+}
+
+}  // namespace
+
+std::string JobLine(const v1::Job& job) {
+  return fmt::format("job {} {}{}", job.id(), Bare(v1::JobState_Name(job.state()), "JOB_STATE_"),
+                     Quoted(job.reason()));
+}
+
+std::string NodeLine(const v1::Node& node) {
+  std::string jobs;
+  for (const uint64_t job : node.jobs()) jobs += fmt::format("{}{}", jobs.empty() ? "" : ",", job);
+  return fmt::format("node {} {} {} used={}/{} jobs=[{}]{}", node.name(),
+                     Bare(v1::NodeState_Name(node.state()), "NODE_STATE_"),
+                     Bare(v1::NodeAdmission_Name(node.admission()), "NODE_ADMISSION_"),
+                     node.slots_used(), node.slots(), jobs, Quoted(node.reason()));
+}
+
+std::string EventLine(const v1::JobEvent& event) {
+  return fmt::format("event {} {}{}", event.job_id(),
+                     Bare(v1::EventKind_Name(event.kind()), "EVENT_KIND_"), Quoted(event.text()));
+}
+
+std::string Trace(const Outcome& outcome, const std::map<SessionId, std::string>& names) {
+  std::string text;
+  for (const v1::Record& record : outcome.records) text += "record " + RecordLine(record) + "\n";
+  for (const auto& command : outcome.commands) {
+    if (const auto* send = std::get_if<SendToWorker>(&command)) {
+      const std::string& node = names.at(send->session);
+      text += fmt::format("send {} {}\n", node, SendLine(send->message, node));
+    } else {
+      const auto& close = std::get<CloseSession>(command);
+      text += fmt::format("close {} {}\n", names.at(close.session), StatusText(close.status));
+    }
+  }
+  for (const Reply& reply : outcome.replies) text += "reply " + ReplyLine(reply) + "\n";
+  for (const v1::JobEvent& event : outcome.events) text += EventLine(event) + "\n";
+  return text;
+}
+
+}  // namespace muster::scenarios

@@ -1,0 +1,19 @@
+// What one Step decided, one line each, in the order it is carried out.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "coordinator/core/outcome.h"
+
+namespace muster::scenarios {
+
+// `names` says which node a session belongs to.
+std::string Trace(const coordinator::core::Outcome& outcome,
+                  const std::map<SessionId, std::string>& names);
+
+std::string JobLine(const v1::Job& job);
+std::string NodeLine(const v1::Node& node);
+std::string EventLine(const v1::JobEvent& event);
+
+}  // namespace muster::scenarios
