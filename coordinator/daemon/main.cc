@@ -1,0 +1,117 @@
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include "common/log.h"
+#include "coordinator/daemon/coordinator.h"
+
+namespace {
+
+constexpr int kExitError = 1;
+constexpr int kExitUsage = 2;
+
+constexpr const char* kDescription =
+    "The coordinator of a Muster cluster: places jobs on workers, watches them, and recovers them.\n"
+    "It keeps its state in one folder; started again on that folder it goes on where it was, and\n"
+    "ranks run on while it is away.";
+
+constexpr const char* kExamples =
+    "Example: a cluster on this machine\n"
+    "  muster-coordinator --state /var/lib/muster/coordinator &\n"
+    "  muster-worker --node n1 --coordinator 127.0.0.1:7070 --state /var/lib/muster/n1 &\n"
+    "  muster --coordinator 127.0.0.1:7070 node list\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT end it cleanly. Exit codes: 0 ended by a signal, 1 error, 2 usage.\n"
+    "Files in the state folder: journal.db (all that must survive), address (host:port, while it\n"
+    "runs), lock.";
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "muster-coordinator: %s\n", std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using muster::coordinator::daemon::Coordinator;
+  muster::coordinator::daemon::CoordinatorOptions options;
+  std::string log_level = "info";
+  std::string repair;
+  int64_t heartbeat_ms = absl::ToInt64Milliseconds(options.core.heartbeat_interval);
+  int64_t suspect_ms = absl::ToInt64Milliseconds(options.core.suspect_after);
+  int64_t dead_ms = absl::ToInt64Milliseconds(options.core.dead_after);
+  int64_t reconnect_grace_ms = absl::ToInt64Milliseconds(options.core.reconnect_grace);
+
+  CLI::App app{kDescription, "muster-coordinator"};
+  app.footer(kExamples);
+  app.set_version_flag("--version", "muster-coordinator " MUSTER_VERSION);
+  app.add_option("--listen", options.listen, "HOST:PORT of the gRPC server; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--state", options.state_path, "folder for everything that must survive a restart")
+      ->required();
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "HOST:PORT for Prometheus (GET /metrics); without it only the GetMetrics call");
+  app.add_option("--repair", repair,
+                 "\"truncate\": give up a damaged journal from its first damaged record on, after "
+                 "copying it aside; says how many records were dropped")
+      ->check(CLI::IsMember({"truncate"}));
+  app.add_option("--log-level", log_level, "trace, debug, info, warn or error")
+      ->capture_default_str();
+  const CLI::Range milliseconds(int64_t{10}, int64_t{3'600'000});
+  app.add_option("--heartbeat-ms", heartbeat_ms, "how often workers are asked to report")
+      ->check(milliseconds)->capture_default_str();
+  app.add_option("--suspect-ms", suspect_ms, "a worker silent for this long gets no new ranks")
+      ->check(milliseconds)->capture_default_str();
+  app.add_option("--dead-ms", dead_ms, "a worker silent or away for this long loses its ranks")
+      ->check(milliseconds)->capture_default_str();
+  app.add_option("--reconnect-grace-ms", reconnect_grace_ms,
+                 "after a start, how long workers may take to come back before they are given up")
+      ->check(milliseconds)->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::fprintf(stderr, "muster-coordinator: %s; see --help\n", error.what());
+    return kExitUsage;
+  }
+  if (suspect_ms < 2 * heartbeat_ms || dead_ms <= suspect_ms) {
+    return Fail(absl::InvalidArgumentError(
+        "the times do not fit together: --suspect-ms must be at least twice --heartbeat-ms, and "
+        "--dead-ms more than --suspect-ms"));
+  }
+  options.repair_by_truncation = !repair.empty();
+  options.core.heartbeat_interval = absl::Milliseconds(heartbeat_ms);
+  options.core.suspect_after = absl::Milliseconds(suspect_ms);
+  options.core.dead_after = absl::Milliseconds(dead_ms);
+  options.core.reconnect_grace = absl::Milliseconds(reconnect_grace_ms);
+  if (const absl::Status status = muster::SetUpLog("coordinator", log_level); !status.ok()) {
+    return Fail(status);
+  }
+
+  // Blocked before any thread exists, so that only the one below takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  auto coordinator = Coordinator::Start(options);
+  if (!coordinator.ok()) return Fail(coordinator.status());
+  std::thread waiter([&] {
+    int received = 0;
+    sigwait(&signals, &received);
+    (*coordinator)->Stop();
+  });
+  const absl::Status ended = (*coordinator)->Wait();
+  pthread_kill(waiter.native_handle(), SIGTERM);  // when it was not a signal that ended it
+  waiter.join();
+  if (!ended.ok()) return Fail(ended);
+  spdlog::info("stopped; ranks run on");
+  return 0;
+}

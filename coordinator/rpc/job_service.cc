@@ -1,0 +1,78 @@
+#include "coordinator/rpc/job_service.h"
+
+#include "common/status.h"
+#include "coordinator/rpc/ask_mailbox.h"
+#include "coordinator/rpc/request_limits.h"
+#include "spec/validate.h"
+
+namespace muster::coordinator::rpc {
+namespace {
+
+absl::Status CheckSpec(const v1::JobSpec& spec) {
+  const size_t bytes = spec.ByteSizeLong();
+  if (bytes > kJobSpecBytesMax) {
+    return InvalidArgument("the job's spec has {} bytes; at most {} are allowed: put large inputs "
+                           "into files", bytes, kJobSpecBytesMax);
+  }
+  MUSTER_RETURN_IF_ERROR(spec::ValidateJobSpec(spec));
+  return spec::RequireAbsolutePaths(spec);
+}
+
+absl::Status CheckSubmit(const v1::SubmitJobRequest& request) {
+  MUSTER_RETURN_IF_ERROR(CheckLength("request_id", request.request_id(), kRequestIdBytesMax));
+  MUSTER_RETURN_IF_ERROR(CheckLength("user", request.user(), kTextBytesMax));
+  if (!request.has_spec()) {
+    return InvalidArgument("submit job: the request has no spec; fill in SubmitJobRequest.spec");
+  }
+  return CheckSpec(request.spec());
+}
+
+absl::Status CheckCancel(const v1::CancelJobRequest& request) {
+  MUSTER_RETURN_IF_ERROR(CheckLength("request_id", request.request_id(), kRequestIdBytesMax));
+  return CheckLength("reason", request.reason(), kTextBytesMax);
+}
+
+}  // namespace
+
+JobService::JobService(Mailbox* mailbox, PendingReplies* replies, Watchers* watchers)
+    : mailbox_(mailbox), replies_(replies), watchers_(watchers) {}
+
+grpc::ServerUnaryReactor* JobService::SubmitJob(grpc::CallbackServerContext* context,
+                                                const v1::SubmitJobRequest* request,
+                                                v1::SubmitJobResponse* response) {
+  if (const absl::Status bad = CheckSubmit(*request); !bad.ok()) return Refuse(context, bad);
+  return Submit(mailbox_, replies_, context, response,
+                [&](RequestToken token) { return core::SubmitJob{token, *request}; });
+}
+
+grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
+                                                const v1::CancelJobRequest* request,
+                                                v1::CancelJobResponse* response) {
+  if (const absl::Status bad = CheckCancel(*request); !bad.ok()) return Refuse(context, bad);
+  return Submit(mailbox_, replies_, context, response,
+                [&](RequestToken token) { return core::CancelJob{token, *request}; });
+}
+
+grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context,
+                                             const v1::GetJobRequest* request,
+                                             v1::GetJobResponse* response) {
+  return Ask(mailbox_, context, response,
+             [request](const core::Cluster& cluster) { return cluster.GetJob(*request); });
+}
+
+grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* context,
+                                               const v1::ListJobsRequest* request,
+                                               v1::ListJobsResponse* response) {
+  return Ask(mailbox_, context, response,
+             [request](const core::Cluster& cluster) { return cluster.ListJobs(*request); });
+}
+
+grpc::ServerUnaryReactor* JobService::PlanJob(grpc::CallbackServerContext* context,
+                                              const v1::PlanJobRequest* request,
+                                              v1::PlanJobResponse* response) {
+  if (const absl::Status bad = CheckSpec(request->spec()); !bad.ok()) return Refuse(context, bad);
+  return Ask(mailbox_, context, response,
+             [request](const core::Cluster& cluster) { return cluster.PlanJob(*request); });
+}
+
+}  // namespace muster::coordinator::rpc
