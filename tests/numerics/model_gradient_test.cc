@@ -45,8 +45,8 @@ TEST(ModelGradient, LossEqualsTheJudges) {
 }
 
 // Per tensor, along three random directions v (each element ±1):
-// |⟨fp32 gradient, v⟩ - judge's difference| ≤ 2e-5 · |gradient| · |v| + 1e-6. The first term is fp32
-// rounding, the second the error of the differences themselves.
+// |⟨fp32 gradient, v⟩ - judge's difference| ≤ 2e-5 · |gradient| · |v| + 1e-6. The first term is
+// fp32 rounding, the second the error of the differences themselves.
 TEST(ModelGradient, EveryTensorAgreesWithTheJudgesDifferences) {
   const auto table = *parallel::MakeParameterTable(kConfig, 0, 1);
   const auto params = MakeParameters(kConfig, table);

@@ -43,7 +43,7 @@ struct Result {
 };
 
 Result RunKernel(const AttentionShape& shape, const std::vector<float>& qkv,
-              const std::vector<float>& dout) {
+                 const std::vector<float>& dout) {
   Result run;
   run.out.resize(dout.size());
   run.log_sum.resize(static_cast<size_t>(shape.batch * shape.heads * shape.tokens));
