@@ -1,0 +1,179 @@
+#include "trainer/loop/checkpoint_saver.h"
+
+#include <chrono>
+#include <utility>
+
+#include "checkpoint/commit.h"
+#include "checkpoint/shard.h"
+#include "checkpoint/store.h"
+#include "common/status.h"
+#include "trainer/loop/stopwatch.h"
+
+namespace muster::trainer::loop {
+namespace {
+
+// Unanswered requests kept while the coordinator is away; older saves are then worth nothing.
+constexpr size_t kWaitingMax = 2;
+
+std::string ToText(const std::vector<std::byte>& bytes) {
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CheckpointSaver::WriteOwnShard(uint64_t step,
+                                                           const std::vector<Section>& sections) {
+  MUSTER_ASSIGN_OR_RETURN(std::string folder,
+                          checkpoint::PrepareCheckpointFolder(
+                              options_.root, {step, options_.attempt}, files_));
+  std::vector<checkpoint::Slice> slices;
+  for (const Section& section : sections) {
+    slices.push_back({section.box, std::as_bytes(section.floats)});
+  }
+  const std::string writer =
+      checkpoint::WriterName(static_cast<uint64_t>(groups_.world->rank()));
+  MUSTER_ASSIGN_OR_RETURN(checkpoint::ShardDigest digest,
+                          checkpoint::WriteShard(folder, writer, slices, {}, files_));
+  return checkpoint::SerializeDigest(digest);
+}
+
+absl::StatusOr<bool> CheckpointSaver::Save(uint64_t step, const checkpoint::RunState& run,
+                                           const std::vector<Section>& sections,
+                                           const std::string& next) {
+  const Stopwatch watch;
+  const absl::StatusOr<std::string> digest = WriteOwnShard(step, sections);
+  absl::Status outcome = Agree(*groups_.world, digest.status());
+  if (outcome.ok()) {
+    MUSTER_ASSIGN_OR_RETURN(
+        std::vector<std::vector<std::byte>> all,
+        groups_.world->AllGatherBytes(std::as_bytes(std::span(digest->data(), digest->size()))));
+    absl::Status joined;
+    if (groups_.first()) joined = Join(step, run, all, watch);
+    outcome = Agree(*groups_.world, joined);
+  }
+  if (outcome.ok()) return true;
+  if (!SaidByAll(outcome)) return outcome;
+  if (groups_.first()) {
+    console_.problem(fmt::format("save of step {} failed: {}; {}", step,
+                                 std::string(outcome.message()), next));
+  }
+  return false;
+}
+
+absl::Status CheckpointSaver::Join(uint64_t step, const checkpoint::RunState& run,
+                                   const std::vector<std::vector<std::byte>>& all,
+                                   const Stopwatch& watch) {
+  std::vector<checkpoint::ShardDigest> digests;
+  for (const std::vector<std::byte>& bytes : all) {
+    MUSTER_ASSIGN_OR_RETURN(checkpoint::ShardDigest one, checkpoint::ParseDigest(ToText(bytes)));
+    digests.push_back(std::move(one));
+  }
+  MUSTER_ASSIGN_OR_RETURN(
+      checkpoint::Manifest manifest,
+      checkpoint::BuildManifest(step, options_.attempt, options_.job_uid, run, digests));
+  const uint64_t bytes = checkpoint::TotalBytes(manifest);
+  const std::string folder =
+      options_.root + "/" + checkpoint::CheckpointFolder({step, options_.attempt});
+  MUSTER_RETURN_IF_ERROR(AskOrCommit({std::move(manifest), folder}));
+  console_.out(fmt::format("saved step {}: {:.1f} MB in {:.2f} s", step,
+                           static_cast<double>(bytes) / 1e6, watch.Seconds()));
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointSaver::AskOrCommit(Waiting waiting) {
+  if (link_ == nullptr) return Commit(waiting);
+  MUSTER_RETURN_IF_ERROR(link_->RequestCommit(waiting.manifest.step, waiting.manifest.sha256,
+                                              checkpoint::TotalBytes(waiting.manifest)));
+  waiting_.push_back(std::move(waiting));
+  if (waiting_.size() > kWaitingMax) {
+    console_.problem(fmt::format(
+        "no answer to the commit request for step {} and newer saves are waiting; it is given up",
+        waiting_.front().manifest.step));
+    waiting_.pop_front();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointSaver::Commit(const Waiting& waiting) {
+  const checkpoint::Manifest& manifest = waiting.manifest;
+  MUSTER_RETURN_IF_ERROR(checkpoint::WriteManifest(waiting.folder, manifest, files_));
+  MUSTER_RETURN_IF_ERROR(checkpoint::Commit(waiting.folder,
+                                            {.step = manifest.step,
+                                             .attempt = manifest.attempt,
+                                             .epoch = 0,
+                                             .manifest_sha256 = manifest.sha256},
+                                            files_));
+  newest_committed_ = std::max(newest_committed_, manifest.step);
+  if (link_ != nullptr) {
+    const absl::Status told =
+        link_->CommitDone(manifest.step, manifest.sha256, checkpoint::TotalBytes(manifest));
+    if (!told.ok()) console_.problem(std::string(told.message()));
+  }
+  const absl::Status hint =
+      checkpoint::WriteLatest(options_.root, {manifest.step, manifest.attempt}, files_);
+  if (!hint.ok()) console_.problem(std::string(hint.message()));
+  PruneOld();
+  return absl::OkStatus();
+}
+
+void CheckpointSaver::PruneOld() {
+  checkpoint::PruneOptions prune;
+  prune.keep = options_.keep;
+  prune.current_attempt = options_.attempt;
+  const absl::StatusOr<checkpoint::PruneReport> report =
+      checkpoint::Prune(options_.root, prune, files_);
+  if (!report.ok()) {
+    console_.problem(
+        fmt::format("old checkpoints stay for now: {}", std::string(report.status().message())));
+    return;
+  }
+  if (!report->kept_for_safety.empty()) console_.problem(report->kept_for_safety);
+  if (link_ == nullptr) return;
+  for (const checkpoint::CheckpointId& id : report->deleted) {
+    const absl::Status told = link_->Pruned(id.step, id.attempt);
+    if (!told.ok()) console_.problem(std::string(told.message()));
+  }
+}
+
+void CheckpointSaver::Poll(int timeout_ms) {
+  while (!waiting_.empty()) {
+    const uint64_t step = waiting_.front().manifest.step;
+    std::string reason;
+    const absl::StatusOr<CommitAnswer> answer = link_->PollCommit(step, timeout_ms, &reason);
+    if (!answer.ok()) {
+      console_.problem(fmt::format("commit of step {}: {}", step,
+                                   std::string(answer.status().message())));
+      waiting_.pop_front();
+      continue;
+    }
+    switch (*answer) {
+      case CommitAnswer::kPending:
+        return;
+      case CommitAnswer::kRefused:
+        console_.problem(reason);
+        break;
+      case CommitAnswer::kPermitted:
+        if (const absl::Status done = Commit(waiting_.front()); !done.ok()) {
+          console_.problem(fmt::format("commit of step {} failed: {}", step,
+                                       std::string(done.message())));
+        }
+        break;
+    }
+    waiting_.pop_front();
+  }
+}
+
+absl::StatusOr<bool> CheckpointSaver::Settle(uint64_t step, double seconds) {
+  const Stopwatch watch;
+  while (groups_.first() && !waiting_.empty() && watch.Seconds() < seconds) Poll(200);
+  if (groups_.first() && !waiting_.empty()) {
+    console_.problem(fmt::format("no answer to the commit request for step {} in {:.0f} s",
+                                 waiting_.front().manifest.step, seconds));
+  }
+  char committed = newest_committed_ >= step ? 1 : 0;
+  MUSTER_RETURN_IF_ERROR(
+      groups_.world->Broadcast(std::as_writable_bytes(std::span(&committed, 1)), 0));
+  return committed == 1;
+}
+
+}  // namespace muster::trainer::loop

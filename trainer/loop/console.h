@@ -1,0 +1,14 @@
+// Where a rank's lines for people go. Progress comes from rank 0 alone.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace muster::trainer::loop {
+
+struct Console {
+  std::function<void(const std::string&)> out;      // progress
+  std::function<void(const std::string&)> problem;  // what went wrong and what happens next
+};
+
+}  // namespace muster::trainer::loop

@@ -1,0 +1,39 @@
+// One rank's place on the mesh and the groups it talks in.
+//
+// Threads: the rank's one. Owns: the two groups; not the world.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "trainer/collective/collective.h"
+#include "trainer/parallel/mesh.h"
+
+namespace muster::trainer::loop {
+
+struct RankGroups {
+  collective::Collective* world = nullptr;
+  std::unique_ptr<collective::Collective> data;    // same place on all axes but data
+  std::unique_ptr<collective::Collective> tensor;  // same place on all axes but tensor
+  // World rank at [tensor coordinate][data coordinate].
+  std::vector<std::vector<int>> world_rank;
+
+  bool first() const { return world->rank() == 0; }
+};
+
+// Collective over the world. kInvalidArgument: the world's size is not the mesh's, or the mesh has
+// axes this trainer does not know.
+absl::StatusOr<RankGroups> MakeRankGroups(const parallel::Mesh& mesh, collective::Collective& world);
+
+// Every rank gives its status; all get ok, or the failure of the lowest failing rank, named. One
+// line for people then comes from one rank: see SaidByAll.
+absl::Status Agree(collective::Collective& world, const absl::Status& mine);
+bool SaidByAll(const absl::Status& status);
+
+// What rank 0 gave.
+absl::StatusOr<std::string> FromFirst(collective::Collective& world, const std::string& text);
+
+}  // namespace muster::trainer::loop

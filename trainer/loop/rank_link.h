@@ -1,0 +1,42 @@
+// What the loop wants from the worker that started it. Null stands for "started by nobody".
+//
+// Threads: the rank's one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "rank/muster_rank.h"
+
+namespace muster::trainer::loop {
+
+enum class CommitAnswer { kPending, kPermitted, kRefused };
+
+class RankLink {
+ public:
+  virtual ~RankLink() = default;
+
+  virtual absl::Status Hello(int rank, int world_size) = 0;
+  virtual void Publish(const muster_rank_status& status) = 0;
+
+  virtual bool WantedStop() = 0;       // save, then end
+  virtual uint64_t WantedSave() = 0;   // grows with each "save now"
+
+  // Rank 0 only. manifest_sha256 is hex.
+  virtual absl::Status RequestCommit(uint64_t step, const std::string& manifest_sha256,
+                                     uint64_t bytes) = 0;
+  // Waits at most timeout_ms. A refusal's reason is in `reason`.
+  virtual absl::StatusOr<CommitAnswer> PollCommit(uint64_t step, int timeout_ms,
+                                                  std::string* reason) = 0;
+  virtual absl::Status CommitDone(uint64_t step, const std::string& manifest_sha256,
+                                  uint64_t bytes) = 0;
+  virtual absl::Status Pruned(uint64_t step, uint64_t attempt) = 0;
+};
+
+// The worker's end, from the environment. Null when no worker started this process.
+absl::StatusOr<std::unique_ptr<RankLink>> OpenWorkerLink();
+
+}  // namespace muster::trainer::loop

@@ -1,0 +1,26 @@
+// The rank's status page: change fields, publish. Does nothing without a worker.
+#pragma once
+
+#include "trainer/loop/rank_link.h"
+
+namespace muster::trainer::loop {
+
+class StatusPage {
+ public:
+  explicit StatusPage(RankLink* link) : link_(link) {}
+
+  muster_rank_status fields = {};
+
+  void Publish() {
+    if (link_ != nullptr) link_->Publish(fields);
+  }
+  void Enter(muster_phase phase) {
+    fields.phase = phase;
+    Publish();
+  }
+
+ private:
+  RankLink* link_;
+};
+
+}  // namespace muster::trainer::loop

@@ -1,0 +1,32 @@
+// What the ranks tell each other once per step, in one collective: losses, gradient squares, and
+// whether somebody was told to stop or save.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "trainer/loop/rank_groups.h"
+#include "trainer/optim/shard_plan.h"
+
+namespace muster::trainer::loop {
+
+struct StepReport {
+  bool stop = false;
+  uint64_t save = 0;
+  std::vector<double> losses;   // sum of nats, per micro-batch of this rank
+  std::vector<double> squares;  // of this rank's gradient blocks, its shares in bucket order
+};
+
+struct StepSummary {
+  bool stop = false;
+  uint64_t save = 0;      // the largest
+  double loss_sum = 0;    // nats, micro-batches added in global order
+  double grad_norm = 0;   // blocks added in flat order, tensor rank by tensor rank
+};
+
+// Collective over the world; the same result on every rank.
+absl::StatusOr<StepSummary> ExchangeReports(RankGroups& groups, const optim::ShardPlan& plan,
+                                            const StepReport& mine);
+
+}  // namespace muster::trainer::loop

@@ -1,0 +1,398 @@
+#include "trainer/loop/training.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "checkpoint/store.h"
+#include "common/status.h"
+#include "dataset/dataset.h"
+#include "trainer/data/batches.h"
+#include "trainer/kernels/cpu/aligned_floats.h"
+#include "trainer/kernels/cpu/flush_denormals.h"
+#include "trainer/loop/checkpoint_saver.h"
+#include "trainer/loop/checkpoint_sections.h"
+#include "trainer/loop/evaluation.h"
+#include "trainer/loop/model_json.h"
+#include "trainer/loop/rank_groups.h"
+#include "trainer/loop/resume.h"
+#include "trainer/loop/status_page.h"
+#include "trainer/loop/step_report.h"
+#include "trainer/loop/stopwatch.h"
+#include "trainer/model/init.h"
+#include "trainer/model/model.h"
+#include "trainer/optim/gradient_norm.h"
+#include "trainer/optim/optimizer.h"
+#include "trainer/optim/schedule.h"
+
+namespace muster::trainer::loop {
+namespace {
+
+// Data up to this size is read and compared with its digests at every start (about a second).
+constexpr uint64_t kVerifyTokensMax = 512ull << 20;
+
+class Training {
+ public:
+  Training(const TrainingOptions& options, collective::Collective& world, RankLink* link,
+           checkpoint::FileSystem& files)
+      : options_(options),
+        config_(options.config),
+        world_(world),
+        link_(link),
+        files_(files),
+        page_(link) {}
+
+  absl::Status SetUp();
+  absl::Status Start();
+  absl::StatusOr<TrainingResult> Run();
+
+ private:
+  absl::Status OpenData();
+  absl::Status MakeModel();
+  absl::Status ChooseAttempt();
+  absl::Status TakeOver(const Resumed& resumed);
+  absl::Status Step();
+  absl::Status Evaluate();
+  checkpoint::RunState StateOfRun() const;
+  absl::StatusOr<bool> Save(const std::string& next);
+  // Saves and waits for the commit, again and again for at most `seconds`.
+  absl::StatusOr<bool> SaveForSure(double seconds);
+  std::string NextTry() const;
+
+  bool last() const { return step_ >= config_.steps; }
+  const Console& console() const { return options_.console; }
+  void Say(const std::string& line) const {
+    if (groups_.first()) console().out(line);
+  }
+
+  const TrainingOptions& options_;
+  const TrainConfig& config_;
+  collective::Collective& world_;
+  RankLink* link_;
+  checkpoint::FileSystem& files_;
+  StatusPage page_;
+
+  RankGroups groups_;
+  std::unique_ptr<data::Batches> batches_;
+  parallel::ModelConfig model_config_;
+  std::unique_ptr<model::Model> model_;
+  optim::ShardPlan plan_;
+  kernels::cpu::AlignedFloats params_;
+  std::unique_ptr<optim::GradientReducer> reducer_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::unique_ptr<CheckpointSaver> saver_;
+
+  uint64_t attempt_ = 1;
+  uint64_t step_ = 0;         // finished
+  uint64_t next_sample_ = 0;  // global number
+  uint64_t tokens_ = 0;
+  uint64_t first_step_ = 0;
+  uint64_t saved_step_ = 0;
+  uint64_t save_orders_done_ = 0;
+  bool stop_ = false;
+  uint64_t save_order_ = 0;
+  double loss_ = 0;
+  double bits_per_byte_ = 0;
+  double first_bits_per_byte_ = 0;
+};
+
+absl::Status Training::SetUp() {
+  kernels::cpu::FlushDenormals();
+  page_.fields.target_steps = config_.steps;
+  page_.Enter(MUSTER_PHASE_INIT);
+  MUSTER_RETURN_IF_ERROR(
+      Agree(world_, link_ == nullptr ? absl::OkStatus()
+                                     : link_->Hello(world_.rank(), world_.size())));
+  absl::StatusOr<RankGroups> groups = MakeRankGroups(config_.mesh, world_);
+  MUSTER_RETURN_IF_ERROR(Agree(world_, groups.status()));
+  groups_ = *std::move(groups);
+  MUSTER_RETURN_IF_ERROR(Agree(world_, OpenData()));
+  MUSTER_RETURN_IF_ERROR(Agree(world_, MakeModel()));
+  return ChooseAttempt();
+}
+
+absl::Status Training::OpenData() {
+  MUSTER_ASSIGN_OR_RETURN(batches_, data::Batches::Open(config_.data_path, config_.model.context,
+                                                        config_.micro_batch, config_.seed));
+  const dataset::DatasetInfo& info = batches_->dataset().info();
+  if (options_.verify_data && info.train.tokens + info.held_out.tokens <= kVerifyTokensMax) {
+    MUSTER_RETURN_IF_ERROR(batches_->dataset().VerifyDigests());
+  }
+  model_config_ = config_.model;
+  model_config_.vocab = static_cast<int>(info.vocab_size);
+  return absl::OkStatus();
+}
+
+absl::Status Training::MakeModel() {
+  MUSTER_ASSIGN_OR_RETURN(
+      model_, model::Model::Create(model_config_, config_.micro_batch, groups_.tensor.get()));
+  const parallel::ParameterTable& table = model_->table();
+  plan_ = optim::PlanShards(table, groups_.data->rank(), groups_.data->size());
+  params_ = kernels::cpu::AlignedFloats(table.size);
+  MUSTER_ASSIGN_OR_RETURN(
+      reducer_, optim::GradientReducer::Create(table, plan_, *groups_.data, config_.reproducible,
+                                               config_.MicroBatchesPerRank(), !config_.zero));
+  optimizer_ = std::make_unique<optim::Optimizer>(config_.adamw, table, plan_, *groups_.data,
+                                                  config_.zero);
+  return absl::OkStatus();
+}
+
+absl::Status Training::ChooseAttempt() {
+  attempt_ = options_.attempt.value_or(0);
+  if (!options_.attempt.has_value()) {
+    absl::Status listed;
+    if (groups_.first()) {
+      const absl::StatusOr<std::vector<checkpoint::CheckpointEntry>> entries =
+          checkpoint::ListCheckpoints(options_.checkpoints, files_);
+      listed = entries.status();
+      if (entries.ok()) {
+        for (const auto& entry : *entries) attempt_ = std::max(attempt_, entry.id.attempt);
+      }
+      ++attempt_;
+    }
+    MUSTER_RETURN_IF_ERROR(Agree(world_, listed));
+    MUSTER_RETURN_IF_ERROR(
+        world_.Broadcast(std::as_writable_bytes(std::span(&attempt_, 1)), 0));
+  }
+  saver_ = std::make_unique<CheckpointSaver>(
+      SaverOptions{options_.checkpoints, options_.job_uid, attempt_, config_.keep}, groups_, link_,
+      console(), files_);
+  return absl::OkStatus();
+}
+
+absl::Status Training::Start() {
+  page_.Enter(MUSTER_PHASE_LOAD);
+  const Stopwatch watch;
+  const ResumeRequest request{options_.checkpoints, options_.permitted, config_.init_from,
+                              ModelJson(model_config_)};
+  MUSTER_ASSIGN_OR_RETURN(
+      std::optional<Resumed> resumed,
+      LoadNewest(request, NeededSections(model_->table(), params_.span(), optimizer_.get()),
+                 groups_, console(), files_));
+  if (resumed.has_value()) {
+    MUSTER_RETURN_IF_ERROR(Agree(world_, TakeOver(*resumed)));
+  } else {
+    model::InitParameters(model_config_, model_->table(), config_.seed, params_.span());
+    Say("starting from random weights");
+  }
+  first_step_ = step_;
+  saved_step_ = resumed.has_value() && !resumed->from_init ? step_ : 0;
+  page_.fields.step = step_;
+  page_.fields.first_step = step_;
+  page_.fields.load_seconds = watch.Seconds();
+  page_.fields.first_eval_bits_per_byte = first_bits_per_byte_;
+  page_.fields.eval_bits_per_byte = bits_per_byte_;
+  page_.Publish();
+  if (step_ == 0) return Evaluate();
+  return absl::OkStatus();
+}
+
+absl::Status Training::TakeOver(const Resumed& resumed) {
+  const checkpoint::RunState& run = resumed.manifest.run;
+  const std::string& digest = batches_->dataset().info().digest;
+  step_ = resumed.manifest.step;
+  tokens_ = run.tokens;
+  next_sample_ = run.next_sample;
+  if (run.dataset_digest != digest) {
+    if (!resumed.from_init) {
+      return FailedPrecondition(
+          "{}: the data changed under the running job: digest {:.12} now, {:.12} when step {} was "
+          "saved; restore the data, or submit a new job with checkpoint.init_from: {}",
+          config_.data_path, digest, run.dataset_digest, step_, resumed.folder);
+    }
+    next_sample_ = 0;
+    Say(fmt::format("{} was trained on other data: this job starts at its own first sample",
+                    resumed.folder));
+  }
+  const nlohmann::json extra = nlohmann::json::parse(run.extra_json, nullptr, false);
+  if (extra.is_object()) {
+    first_bits_per_byte_ = extra.value("first_eval_bits_per_byte", 0.0);
+    bits_per_byte_ = extra.value("eval_bits_per_byte", 0.0);
+  }
+  const size_t slash = resumed.folder.find_last_of('/');
+  Say(fmt::format("resumed from step {} ({})", step_, resumed.folder.substr(slash + 1)));
+  return absl::OkStatus();
+}
+
+absl::Status Training::Step() {
+  const Stopwatch watch;
+  const uint64_t number = step_ + 1;
+  page_.Enter(MUSTER_PHASE_STEP);
+  const double target_tokens =
+      static_cast<double>(config_.global_batch) * static_cast<double>(config_.model.context);
+  const auto loss_scale = static_cast<float>(1.0 / target_tokens);
+  const int micro_batches = config_.MicroBatchesPerRank();
+  StepReport report;
+  for (int m = 0; m < micro_batches; ++m) {
+    const auto position = static_cast<uint64_t>(groups_.data->rank() * micro_batches + m);
+    const data::Batch& batch =
+        batches_->Train(next_sample_ + position * static_cast<uint64_t>(config_.micro_batch));
+    MUSTER_ASSIGN_OR_RETURN(model::TokenLoss loss,
+                            model_->Forward(params_.span(), batch.tokens, batch.targets));
+    report.losses.push_back(loss.sum);
+    const optim::GradientReducer::Target target = reducer_->Begin(m);
+    MUSTER_RETURN_IF_ERROR(
+        model_->Backward(params_.span(), loss_scale, target.accumulate, target.grads,
+                         [this](int bucket) { return reducer_->OnReady(bucket); }));
+    page_.fields.micro_step = static_cast<uint32_t>(m + 1);
+    page_.Publish();
+  }
+  if (options_.fail.has_value()) options_.fail->MaybeFail(world_.rank(), number, attempt_);
+  MUSTER_RETURN_IF_ERROR(reducer_->Finish());
+  const parallel::ParameterTable& table = model_->table();
+  for (size_t b = 0; b < table.buckets.size(); ++b) {
+    const std::vector<double> squares =
+        optim::BlockSquares(table, plan_.Own(b), reducer_->Share(b));
+    report.squares.insert(report.squares.end(), squares.begin(), squares.end());
+  }
+  report.stop = link_ != nullptr && link_->WantedStop();
+  report.save = link_ == nullptr ? 0 : link_->WantedSave();
+  MUSTER_ASSIGN_OR_RETURN(StepSummary summary, ExchangeReports(groups_, plan_, report));
+  loss_ = summary.loss_sum / target_tokens;
+  if (!std::isfinite(summary.grad_norm) || !std::isfinite(loss_)) {
+    return Agree(world_, FailedPrecondition(
+                             "step {}: loss {} and gradient norm {} are not finite; lower "
+                             "train.optimizer.lr or lengthen warmup_steps, and resume",
+                             number, loss_, summary.grad_norm));
+  }
+  const double lr = optim::LearningRate(config_.schedule, number);
+  MUSTER_RETURN_IF_ERROR(optimizer_->Update(*reducer_, lr,
+                                            optim::ClipScale(summary.grad_norm, config_.clip),
+                                            number, params_.span()));
+  step_ = number;
+  next_sample_ += static_cast<uint64_t>(config_.global_batch);
+  tokens_ += static_cast<uint64_t>(target_tokens);
+  stop_ = summary.stop;
+  save_order_ = summary.save;
+  const double seconds = watch.Seconds();
+  page_.fields.step = step_;
+  page_.fields.micro_step = 0;
+  page_.fields.loss = loss_;
+  page_.fields.grad_norm = summary.grad_norm;
+  page_.fields.lr = lr;
+  page_.fields.step_seconds = seconds;
+  page_.fields.productive_seconds += seconds;
+  page_.fields.tokens_per_second = target_tokens / seconds;
+  page_.Publish();
+  Say(fmt::format("step {}/{} loss {:.4f} grad {:.3g} lr {:.2e} {:.0f} tok/s", step_,
+                  config_.steps, loss_, summary.grad_norm, lr, target_tokens / seconds));
+  return absl::OkStatus();
+}
+
+absl::Status Training::Evaluate() {
+  page_.Enter(MUSTER_PHASE_EVAL);
+  MUSTER_ASSIGN_OR_RETURN(
+      double bits_per_byte,
+      BitsPerByte(*model_, params_.span(), *batches_, config_.eval_samples, groups_));
+  if (bits_per_byte == 0) return absl::OkStatus();
+  bits_per_byte_ = bits_per_byte;
+  if (first_bits_per_byte_ == 0) first_bits_per_byte_ = bits_per_byte;
+  page_.fields.eval_bits_per_byte = bits_per_byte;
+  page_.fields.first_eval_bits_per_byte = first_bits_per_byte_;
+  page_.Publish();
+  Say(fmt::format("eval step {} bits_per_byte {:.3f}", step_, bits_per_byte));
+  return absl::OkStatus();
+}
+
+checkpoint::RunState Training::StateOfRun() const {
+  const dataset::DatasetInfo& info = batches_->dataset().info();
+  checkpoint::RunState run;
+  run.next_sample = next_sample_;
+  run.tokens = tokens_;
+  run.seed = config_.seed;
+  run.layout = config_.mesh.ToString();
+  run.config_digest = config_.digest;
+  run.dataset_path = config_.data_path;
+  run.dataset_digest = info.digest;
+  run.tokenizer = dataset::TokenizerReference(info);
+  run.model_json = ModelJson(model_config_);
+  run.extra_json = nlohmann::json({{"first_eval_bits_per_byte", first_bits_per_byte_},
+                                   {"eval_bits_per_byte", bits_per_byte_}})
+                       .dump();
+  return run;
+}
+
+std::string Training::NextTry() const {
+  if (config_.save_every_steps == 0) return "training goes on, next try after the last step";
+  const uint64_t every = config_.save_every_steps;
+  return fmt::format("training goes on, next try at step {}",
+                     std::min((step_ / every + 1) * every, config_.steps));
+}
+
+absl::StatusOr<bool> Training::Save(const std::string& next) {
+  const Stopwatch watch;
+  page_.Enter(MUSTER_PHASE_SAVE);
+  MUSTER_ASSIGN_OR_RETURN(
+      bool saved,
+      saver_->Save(step_, StateOfRun(),
+                   OwnedSections(model_->table(), plan_, params_.span(), *optimizer_), next));
+  if (saved) saved_step_ = step_;
+  page_.fields.checkpoint_seconds += watch.Seconds();
+  page_.Publish();
+  return saved;
+}
+
+absl::StatusOr<bool> Training::SaveForSure(double seconds) {
+  const Stopwatch watch;
+  bool saved = saved_step_ == step_;
+  while (true) {
+    if (!saved) {
+      MUSTER_ASSIGN_OR_RETURN(saved, Save("trying again"));
+    }
+    MUSTER_ASSIGN_OR_RETURN(
+        bool committed, saver_->Settle(step_, std::max(1.0, seconds - watch.Seconds())));
+    if (committed || step_ == first_step_) return true;
+    saved = false;
+    char again = watch.Seconds() < seconds ? 1 : 0;
+    MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&again, 1)), 0));
+    if (again == 0) return false;
+    std::this_thread::sleep_for(
+        std::chrono::duration<double>(std::min(2.0, std::max(0.0, seconds - watch.Seconds()))));
+  }
+}
+
+absl::StatusOr<TrainingResult> Training::Run() {
+  while (!last() && !stop_) {
+    MUSTER_RETURN_IF_ERROR(Step());
+    saver_->Poll();
+    const uint64_t every = config_.eval_every_steps;
+    if (last() || (every > 0 && step_ % every == 0)) MUSTER_RETURN_IF_ERROR(Evaluate());
+    const bool due = config_.save_every_steps > 0 && step_ % config_.save_every_steps == 0;
+    if ((due || save_order_ > save_orders_done_) && !last() && !stop_) {
+      MUSTER_RETURN_IF_ERROR(Save(NextTry()).status());
+      save_orders_done_ = save_order_;
+    }
+  }
+  const bool stopped = stop_ && !last();
+  MUSTER_ASSIGN_OR_RETURN(
+      bool committed,
+      SaveForSure(stopped ? options_.stop_save_seconds : options_.final_save_seconds));
+  page_.Enter(MUSTER_PHASE_IDLE);
+  if (!committed && !stopped) {
+    return Agree(world_, Unavailable("the last checkpoint (step {}) could not be committed in "
+                                     "{:.0f} s; make room in {} and resume the job",
+                                     step_, options_.final_save_seconds, options_.checkpoints));
+  }
+  if (!committed && groups_.first()) {
+    console().problem(fmt::format("stopping without a checkpoint of step {}", step_));
+  }
+  Say(stopped ? fmt::format("stopped by order after step {}/{}", step_, config_.steps)
+              : fmt::format("done: {} steps", step_));
+  return TrainingResult{stopped, step_, first_step_, loss_, bits_per_byte_};
+}
+
+}  // namespace
+
+absl::StatusOr<TrainingResult> RunTraining(const TrainingOptions& options,
+                                           collective::Collective& world, RankLink* link,
+                                           checkpoint::FileSystem& files) {
+  Training training(options, world, link, files);
+  MUSTER_RETURN_IF_ERROR(training.SetUp());
+  MUSTER_RETURN_IF_ERROR(training.Start());
+  return training.Run();
+}
+
+}  // namespace muster::trainer::loop
