@@ -38,6 +38,9 @@ struct ShardHeader {
 std::string SafetensorsHeader(std::span<const Box> boxes,
                               const std::vector<std::pair<std::string, std::string>>& metadata);
 
+// 8 + N as the first 8 bytes say, at most what the format allows; 8 if there are fewer.
+uint64_t ShardHeaderBytes(std::string_view head);
+
 // Reads a header back; `head` begins with the file's first bytes and holds at least 8 + N.
 // Errors: kDataLoss, says what is wrong: length, JSON, unknown dtype, holes or overlaps in the
 // data.

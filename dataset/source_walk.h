@@ -1,8 +1,10 @@
 // Finds the documents of a source, in an order that depends on their names only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,7 +31,10 @@ absl::StatusOr<Source> WalkSource(const std::string& source, const std::vector<s
 enum class TextKind { kText, kEmpty, kBinary, kNotUtf8 };
 
 // Binary: a zero byte. Not UTF-8: overlong forms and surrogates count as such.
-TextKind ClassifyText(const std::string& bytes);
+TextKind ClassifyText(std::string_view bytes);
+
+// Bytes of the UTF-8 character at the start; 0 if there is none.
+size_t Utf8Length(std::string_view text);
 
 // Errors: as the system says; kFailedPrecondition if the file is shorter than when it was found.
 absl::StatusOr<std::string> ReadDocument(const Document& document);
