@@ -71,8 +71,10 @@ static int open_pages(muster_rank* rank) {
   if (error == -ENOENT) return 0;
   struct stat info;
   if (error || fstat(fd, &info) || info.st_size < (off_t)MUSTER_PAGES_SIZE) {
-    return FAIL(rank, -EBADF, "MUSTER_PAGES_FD=%s is not the pages of a rank; start the program "
-                "through muster, or unset it", getenv("MUSTER_PAGES_FD"));
+    return FAIL(rank, -EBADF,
+                "MUSTER_PAGES_FD=%s is not the pages of a rank; start the program "
+                "through muster, or unset it",
+                getenv("MUSTER_PAGES_FD"));
   }
   void* pages = mmap(NULL, MUSTER_PAGES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (pages == MAP_FAILED) {
@@ -82,8 +84,10 @@ static int open_pages(muster_rank* rank) {
   rank->pages = pages;
   if (rank->pages->status.magic != MUSTER_PAGES_MAGIC ||
       rank->pages->status.version != MUSTER_PAGES_VERSION) {
-    return FAIL(rank, -EPROTO, "the shim's pages have version %u, this program knows %u; build "
-                "both from one release", rank->pages->status.version, MUSTER_PAGES_VERSION);
+    return FAIL(rank, -EPROTO,
+                "the shim's pages have version %u, this program knows %u; build "
+                "both from one release",
+                rank->pages->status.version, MUSTER_PAGES_VERSION);
   }
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   return 0;
@@ -101,7 +105,8 @@ int muster_rank_open(muster_rank** out) {
   if (error || fstat(fd, &info) || !S_ISSOCK(info.st_mode)) {
     return fail(open_error, sizeof(open_error), -EBADF,
                 "MUSTER_LINK_FD=%s is not an open socket; start the program through muster, or "
-                "unset it", getenv("MUSTER_LINK_FD"));
+                "unset it",
+                getenv("MUSTER_LINK_FD"));
   }
   muster_rank* rank = calloc(1, sizeof(*rank));
   if (!rank) return fail(open_error, sizeof(open_error), -ENOMEM, "open rank link: no memory");
@@ -227,8 +232,8 @@ int muster_rank_exchange(muster_rank* rank, const char* key, const void* blob, s
   muster_frame_header header;
   char* body = NULL;
   if (!error) {
-    error = await_reply(rank, MUSTER_FRAME_EXCHANGE_RESULT, exchange.id, deadline_ns, &header,
-                        &body);
+    error =
+        await_reply(rank, MUSTER_FRAME_EXCHANGE_RESULT, exchange.id, deadline_ns, &header, &body);
   }
   if (error == -ETIMEDOUT) {
     return FAIL(rank, error, "exchange \"%s\": not every rank came within %d ms", key, timeout_ms);
@@ -252,8 +257,7 @@ static int send_commit(muster_rank* rank, muster_frame_type type, const char* wh
   muster_frame_commit commit = {.step = step, .bytes = bytes};
   memcpy(commit.manifest_sha256, manifest_sha256, 32);
   const muster_piece piece = {&commit, sizeof(commit)};
-  const int error =
-      muster_link_send(&rank->link, type, &piece, 1, deadline_in_ms(kSendTimeoutMs));
+  const int error = muster_link_send(&rank->link, type, &piece, 1, deadline_in_ms(kSendTimeoutMs));
   return error ? link_failed(rank, error, what) : 0;
 }
 
@@ -308,7 +312,7 @@ int muster_rank_commit_done(muster_rank* rank, uint64_t step, const uint8_t mani
 int muster_rank_pruned(muster_rank* rank, uint64_t step, uint64_t attempt) {
   const muster_frame_pruned pruned = {.step = step, .attempt = attempt};
   const muster_piece piece = {&pruned, sizeof(pruned)};
-  const int error = muster_link_send(&rank->link, MUSTER_FRAME_PRUNED, &piece, 1,
-                                     deadline_in_ms(kSendTimeoutMs));
+  const int error =
+      muster_link_send(&rank->link, MUSTER_FRAME_PRUNED, &piece, 1, deadline_in_ms(kSendTimeoutMs));
   return error ? link_failed(rank, error, "report a pruned checkpoint") : 0;
 }

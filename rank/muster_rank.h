@@ -60,8 +60,8 @@ int muster_rank_hello(muster_rank* link, uint32_t rank, uint32_t world_size);
 void muster_rank_publish(muster_rank* link, const muster_rank_status* status);
 
 /* The order page: what the worker wants. */
-int muster_rank_wanted_stop(const muster_rank* link);          /* stop after this step, save first */
-uint64_t muster_rank_wanted_save(const muster_rank* link);     /* grows with each "save now" */
+int muster_rank_wanted_stop(const muster_rank* link);      /* stop after this step, save first */
+uint64_t muster_rank_wanted_save(const muster_rank* link); /* grows with each "save now" */
 
 /* Gives a blob, gets every rank's blob in rank order: *blobs is one allocation of *size bytes
  * holding, per rank, a u32 little-endian length and the bytes. Free with free(). Collective over

@@ -53,8 +53,8 @@ typedef struct {
   uint8_t room_for_status[2048 - 16 - sizeof(muster_status_body)];
   uint64_t collectives; /* entries written so far */
   muster_collective_entry ring[MUSTER_COLLECTIVES_MAX];
-  uint8_t rest[MUSTER_PAGE_SIZE - 2048 - 8 -
-               MUSTER_COLLECTIVES_MAX * sizeof(muster_collective_entry)];
+  uint8_t
+      rest[MUSTER_PAGE_SIZE - 2048 - 8 - MUSTER_COLLECTIVES_MAX * sizeof(muster_collective_entry)];
 } muster_status_page;
 
 typedef struct {

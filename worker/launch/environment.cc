@@ -12,12 +12,12 @@
 namespace muster::worker::launch {
 namespace {
 
-constexpr const char* kInheritedNames[] = {"PATH", "HOME",  "USER", "LOGNAME", "SHELL",
-                                           "LANG", "TZ",    "LD_LIBRARY_PATH", "LD_PRELOAD"};
+constexpr const char* kInheritedNames[] = {
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "LD_LIBRARY_PATH", "LD_PRELOAD"};
 constexpr const char* kInheritedPrefixes[] = {
-    "LC_",     "OMP_",  "MKL_", "OPENBLAS_", "DNNL_",        "ONEDNN_",       "CUDA_",
-    "NVIDIA_", "NCCL_", "UCX_", "PYTHON",    "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
-    "LSAN_OPTIONS", "MUSTER_TEST_"};
+    "LC_",           "OMP_",         "MKL_",         "OPENBLAS_",   "DNNL_",  "ONEDNN_",
+    "CUDA_",         "NVIDIA_",      "NCCL_",        "UCX_",        "PYTHON", "ASAN_OPTIONS",
+    "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "MUSTER_TEST_"};
 
 // Below the ephemeral ports, and another one for each attempt, so that a lingering socket of the
 // last attempt does not stand in the way.
@@ -153,8 +153,7 @@ void SetOpenMpi(const v1::ShimOrder& order, uint32_t rank, const Standing& stand
   if (standing.local_size > facts.cores) out->Set("OMPI_MCA_mpi_yield_when_idle", 1);
 }
 
-void SetSlurm(const v1::ShimOrder& order, uint32_t rank, const Standing& standing,
-              Variables* out) {
+void SetSlurm(const v1::ShimOrder& order, uint32_t rank, const Standing& standing, Variables* out) {
   const v1::StartRanks& start = order.start();
   const std::string nodes = FormatHostlist(standing.node_names);
   std::string tasks_per_node;
@@ -164,8 +163,8 @@ void SetSlurm(const v1::ShimOrder& order, uint32_t rank, const Standing& standin
            standing.ranks_per_node[end] == standing.ranks_per_node[node]) {
       ++end;
     }
-    tasks_per_node += fmt::format("{}{}", tasks_per_node.empty() ? "" : ",",
-                                  standing.ranks_per_node[node]);
+    tasks_per_node +=
+        fmt::format("{}{}", tasks_per_node.empty() ? "" : ",", standing.ranks_per_node[node]);
     if (end - node > 1) tasks_per_node += fmt::format("(x{})", end - node);
     node = end;
   }

@@ -19,8 +19,7 @@ class Exchange {
 
   // Gives this node's blob under `key`; `done` gets the blobs of all `participants` nodes, in an
   // order that is the same on every node. A key is used once in an attempt.
-  virtual void Join(const std::string& key, uint32_t participants, std::string blob,
-                    Done done) = 0;
+  virtual void Join(const std::string& key, uint32_t participants, std::string blob, Done done) = 0;
 };
 
 }  // namespace muster::worker::launch

@@ -118,17 +118,17 @@ pmix_status_t FenceNb(const pmix_proc_t procs[], size_t count, const pmix_info_t
     for (char c : participants) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
     participants = fmt::format("{}:{:016x}", count, hash);
   }
-  state.exchange->Join(
-      fmt::format("pmix/{}/{}", participants, turn), static_cast<uint32_t>(nodes.size()),
-      std::move(blob), [callback, cookie](absl::StatusOr<std::vector<std::string>> blobs) {
-        if (!blobs.ok()) {
-          callback(PMIX_ERR_LOST_CONNECTION, nullptr, 0, cookie, nullptr, nullptr);
-          return;
-        }
-        auto* all = new std::string;
-        for (const std::string& one : *blobs) all->append(one);
-        callback(PMIX_SUCCESS, all->data(), all->size(), cookie, FreeBlob, all);
-      });
+  state.exchange->Join(fmt::format("pmix/{}/{}", participants, turn),
+                       static_cast<uint32_t>(nodes.size()), std::move(blob),
+                       [callback, cookie](absl::StatusOr<std::vector<std::string>> blobs) {
+                         if (!blobs.ok()) {
+                           callback(PMIX_ERR_LOST_CONNECTION, nullptr, 0, cookie, nullptr, nullptr);
+                           return;
+                         }
+                         auto* all = new std::string;
+                         for (const std::string& one : *blobs) all->append(one);
+                         callback(PMIX_SUCCESS, all->data(), all->size(), cookie, FreeBlob, all);
+                       });
   return PMIX_SUCCESS;
 }
 

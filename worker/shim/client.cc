@@ -52,7 +52,8 @@ absl::StatusOr<int> StartShim(const std::string& program, const std::string& fol
   const ssize_t got = read(failure[0], &error, sizeof(error));
   close(failure[0]);
   if (got == sizeof(error)) {
-    return ErrnoError(error, "start " + program + " (is muster-shim installed beside muster-worker?)");
+    return ErrnoError(error,
+                      "start " + program + " (is muster-shim installed beside muster-worker?)");
   }
   return pid;
 }
@@ -72,8 +73,8 @@ absl::StatusOr<int> ConnectShim(const std::string& folder) {
   close(dir);
   if (result == 0) return fd;
   if (fd >= 0) close(fd);
-  const std::string what = fmt::format("connect to {}/{}: {}", folder, kSocketFile,
-                                       std::strerror(error));
+  const std::string what =
+      fmt::format("connect to {}/{}: {}", folder, kSocketFile, std::strerror(error));
   if (error == ENOENT) return NotFound("{}", what);
   return Unavailable("{}", what);
 }

@@ -58,8 +58,7 @@ void ExchangeBoard::JoinOnLoop(const std::string& key, uint32_t participants, st
   send_(entry.message);
 }
 
-void ExchangeBoard::FromRank(uint32_t rank, uint32_t id, const std::string& key,
-                             std::string blob) {
+void ExchangeBoard::FromRank(uint32_t rank, uint32_t id, const std::string& key, std::string blob) {
   std::map<uint32_t, Given>& round = rounds_[key];
   round[rank] = Given{id, std::move(blob)};
   if (round.size() < local_ranks_.size()) return;

@@ -9,15 +9,15 @@
 
 namespace muster::worker::shim {
 
-inline constexpr char kOrderFile[] = "order.pb";    // ShimOrder; the worker writes it first
-inline constexpr char kSocketFile[] = "shim.sock";  // there while the shim takes a worker
-inline constexpr char kReportFile[] = "report.pb";  // AttemptReport, at every change of a state
+inline constexpr char kOrderFile[] = "order.pb";     // ShimOrder; the worker writes it first
+inline constexpr char kSocketFile[] = "shim.sock";   // there while the shim takes a worker
+inline constexpr char kReportFile[] = "report.pb";   // AttemptReport, at every change of a state
 inline constexpr char kProcessFile[] = "processes";  // "<pid> <start time> <what>" a line
-inline constexpr char kLogFile[] = "shim.log";      // the shim's own log
-inline constexpr char kJobFile[] = "job.json";      // for native ranks
+inline constexpr char kLogFile[] = "shim.log";       // the shim's own log
+inline constexpr char kJobFile[] = "job.json";       // for native ranks
 inline constexpr char kResumeFile[] = "resume.json";
-inline constexpr char kTempFolder[] = "tmp";    // TMPDIR of the ranks
-inline constexpr char kPmixFolder[] = "pmix";   // of the PMIx server
+inline constexpr char kTempFolder[] = "tmp";   // TMPDIR of the ranks
+inline constexpr char kPmixFolder[] = "pmix";  // of the PMIx server
 
 // Tells this folder from every other on the machine: 16 hex digits from its resolved path. Ranks
 // carry it in MUSTER_SCOPE, so that whatever they leave can be found.

@@ -100,8 +100,7 @@ Actions LocalAttempt::Decide(int64_t now_ms) {
     actions.next_ms = std::min(actions.next_ms, kill_at_ms_);
   }
   for (Rank& rank : ranks_) {
-    const bool lives =
-        rank.state == v1::RANK_STATE_SPAWNED || rank.state == v1::RANK_STATE_RUNNING;
+    const bool lives = rank.state == v1::RANK_STATE_SPAWNED || rank.state == v1::RANK_STATE_RUNNING;
     if (!lives) continue;
     if (kill_all) {
       if (!std::exchange(rank.killed, true)) actions.kill.push_back(rank.rank);

@@ -22,11 +22,11 @@ inline constexpr int64_t kRunningAfterMs = 200;
 inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 struct Actions {
-  bool raise_stop = false;            // in the order pages of all ranks
-  std::vector<uint32_t> terminate;    // SIGTERM
-  std::vector<uint32_t> kill;         // SIGKILL, with all their children
-  bool sweep = false;                 // every rank ended: kill whatever they left
-  int64_t next_ms = kNever;           // Decide again then
+  bool raise_stop = false;          // in the order pages of all ranks
+  std::vector<uint32_t> terminate;  // SIGTERM
+  std::vector<uint32_t> kill;       // SIGKILL, with all their children
+  bool sweep = false;               // every rank ended: kill whatever they left
+  int64_t next_ms = kNever;         // Decide again then
 };
 
 class LocalAttempt {

@@ -70,8 +70,8 @@ void Loop::Post(std::function<void()> work) {
 absl::Status Loop::RunOnce(int64_t deadline_ms) {
   const int64_t wait_ms = std::clamp<int64_t>(deadline_ms - MonotonicMs(), 0, 60000);
   epoll_event events[64];
-  const int count = epoll_wait(epoll_, events, static_cast<int>(std::size(events)),
-                               static_cast<int>(wait_ms));
+  const int count =
+      epoll_wait(epoll_, events, static_cast<int>(std::size(events)), static_cast<int>(wait_ms));
   if (count < 0 && errno != EINTR) return ErrnoError(errno, "wait for events");
   for (int i = 0; i < count; ++i) {
     const auto found = watched_.find(events[i].data.fd);

@@ -85,6 +85,4 @@ int Main(int count, char** arguments) {
 }  // namespace
 }  // namespace muster::worker::shim
 
-int main(int count, char** arguments) {
-  return muster::worker::shim::Main(count, arguments);
-}
+int main(int count, char** arguments) { return muster::worker::shim::Main(count, arguments); }

@@ -54,8 +54,10 @@ void RankChannel::Read() {
   while (fd_ >= 0 && in_.size() - at >= sizeof(header)) {
     std::memcpy(&header, in_.data() + at, sizeof(header));
     if (header.version != MUSTER_LINK_VERSION || header.size > MUSTER_FRAME_BYTES_MAX) {
-      spdlog::error("rank link: a frame of version {} with {} bytes; the rank was built from "
-                    "another release", header.version, header.size);
+      spdlog::error(
+          "rank link: a frame of version {} with {} bytes; the rank was built from "
+          "another release",
+          header.version, header.size);
       return Close();
     }
     if (in_.size() - at < sizeof(header) + header.size) break;

@@ -31,16 +31,12 @@ RankCommand CommandOf(const v1::ShimOrder& order, const std::string& folder) {
     if (!program.working_dir().empty()) command.working_dir = program.working_dir();
     return command;
   }
-  command.arguments = {order.trainer_path(),
-                       "run",
-                       "--config",
-                       folder + "/" + kJobFile,
-                       "--resume",
-                       folder + "/" + kResumeFile,
-                       "--checkpoints",
-                       start.spec().checkpoint().path() + "/" + start.job_uid(),
-                       "--attempt",
-                       std::to_string(start.attempt())};
+  command.arguments = {
+      order.trainer_path(), "run",
+      "--config",           folder + "/" + kJobFile,
+      "--resume",           folder + "/" + kResumeFile,
+      "--checkpoints",      start.spec().checkpoint().path() + "/" + start.job_uid(),
+      "--attempt",          std::to_string(start.attempt())};
   return command;
 }
 
@@ -61,8 +57,7 @@ std::string FindProgram(const std::string& program, const launch::Environment& e
 absl::Status WriteJobFiles(const v1::ShimOrder& order, const std::string& folder) {
   const v1::StartRanks& start = order.start();
   if (start.spec().has_program()) return absl::OkStatus();
-  MUSTER_RETURN_IF_ERROR(
-      ReplaceFile(folder + "/" + kJobFile, spec::JobSpecToJson(start.spec())));
+  MUSTER_RETURN_IF_ERROR(ReplaceFile(folder + "/" + kJobFile, spec::JobSpecToJson(start.spec())));
   nlohmann::json resume = nlohmann::json::array();
   for (const v1::CheckpointRef& checkpoint : start.resume()) {
     resume.push_back({{"step", checkpoint.step()},

@@ -19,8 +19,8 @@
 namespace muster::worker::shim {
 namespace {
 
-constexpr int kPipeBytes = 1 << 20;      // room while the shim is busy
-constexpr int kExecTimeoutMs = 20000;    // a program on a dead network file system
+constexpr int kPipeBytes = 1 << 20;         // room while the shim is busy
+constexpr int kExecTimeoutMs = 20000;       // a program on a dead network file system
 constexpr size_t kDrainBytesMax = 4 << 20;  // from one stream in one go
 
 // Descriptors that are closed unless taken.
@@ -109,8 +109,8 @@ absl::Status ExplainFailure(const Failure& failure, const std::string& program,
                             const std::string& working_dir) {
   if (failure.where == 1) {
     return ErrnoError(failure.error,
-                      "cannot start rank program " + program +
-                          ": its working directory " + working_dir +
+                      "cannot start rank program " + program + ": its working directory " +
+                          working_dir +
                           " cannot be entered on this node; check working_dir in the job file");
   }
   const char* what_to_do = "check that it can be run on this node";
@@ -121,10 +121,9 @@ absl::Status ExplainFailure(const Failure& failure, const std::string& program,
   } else if (failure.error == ENOEXEC) {
     what_to_do = "check that it is a program for this machine, or a script that begins with #!";
   }
-  const absl::Status status =
-      ErrnoError(failure.error, "cannot start rank program " + program);
-  return absl::Status(status.code(), fmt::format("{}; {}", std::string(status.message()),
-                                                 what_to_do));
+  const absl::Status status = ErrnoError(failure.error, "cannot start rank program " + program);
+  return absl::Status(status.code(),
+                      fmt::format("{}; {}", std::string(status.message()), what_to_do));
 }
 
 }  // namespace
@@ -137,10 +136,10 @@ absl::StatusOr<std::unique_ptr<RankProcess>> RankProcess::Spawn(const Setup& set
                            setup.rank);
   }
   MUSTER_RETURN_IF_ERROR(MakeFolders(setup.log_folder));
-  rank->files_[0] = std::make_unique<LogFile>(setup.log_folder + "/stdout.log",
-                                              setup.log_bytes_max);
-  rank->files_[1] = std::make_unique<LogFile>(setup.log_folder + "/stderr.log",
-                                              setup.log_bytes_max);
+  rank->files_[0] =
+      std::make_unique<LogFile>(setup.log_folder + "/stdout.log", setup.log_bytes_max);
+  rank->files_[1] =
+      std::make_unique<LogFile>(setup.log_folder + "/stderr.log", setup.log_bytes_max);
   MUSTER_ASSIGN_OR_RETURN(rank->pages_, RankPages::Create());
   int link[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) != 0) {
@@ -149,10 +148,9 @@ absl::StatusOr<std::unique_ptr<RankProcess>> RankProcess::Spawn(const Setup& set
   const Fd rank_end(link[1]);
   rank->channel_ = std::make_unique<RankChannel>(loop, link[0], std::move(received));
   Setup with_link = setup;
-  with_link.environment = launch::Merge(
-      {setup.environment,
-       {fmt::format("MUSTER_LINK_FD={}", rank_end.get()),
-        fmt::format("MUSTER_PAGES_FD={}", rank->pages_->fd())}});
+  with_link.environment = launch::Merge({setup.environment,
+                                         {fmt::format("MUSTER_LINK_FD={}", rank_end.get()),
+                                          fmt::format("MUSTER_PAGES_FD={}", rank->pages_->fd())}});
   MUSTER_RETURN_IF_ERROR(rank->Start(with_link, rank_end.get()));
   return rank;
 }
@@ -168,12 +166,18 @@ absl::Status RankProcess::Start(const Setup& setup, int link) {
   }
   const std::vector<char*> arguments = Pointers(setup.command.arguments);
   const std::vector<char*> environment = Pointers(setup.environment);
-  const Child child = {program.c_str(),    arguments.data(),
-                       environment.data(), setup.command.working_dir.c_str(),
-                       getpid(),           in.get(),
-                       out_write.get(),    err_write.get(),
-                       link,               pages_->fd(),
-                       go_read.get(),      failure_write.get()};
+  const Child child = {program.c_str(),
+                       arguments.data(),
+                       environment.data(),
+                       setup.command.working_dir.c_str(),
+                       getpid(),
+                       in.get(),
+                       out_write.get(),
+                       err_write.get(),
+                       link,
+                       pages_->fd(),
+                       go_read.get(),
+                       failure_write.get()};
   const int pid = fork();
   if (pid == 0) BecomeRank(child);
   if (pid < 0) return ErrnoError(errno, cannot + ": fork");

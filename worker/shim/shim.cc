@@ -70,8 +70,8 @@ Shim::Shim(std::string folder, v1::ShimOrder order)
       worker_(&loop_, {[this] { WorkerCame(); },
                        [this] {
                          const uint32_t grace_ms = order_.orphan_grace_ms();
-                         orphan_at_ms_ = MonotonicMs() +
-                                         (grace_ms > 0 ? grace_ms : kOrphanGraceDefaultMs);
+                         orphan_at_ms_ =
+                             MonotonicMs() + (grace_ms > 0 ? grace_ms : kOrphanGraceDefaultMs);
                        },
                        [this](const v1::WorkerToShim& message) { FromWorker(message); }}) {}
 
@@ -161,8 +161,8 @@ absl::StatusOr<launch::Environment> Shim::EnvironmentOf(uint32_t rank) {
 void Shim::SpawnRanks() {
   absl::Status ready;
   if (launch::NeedsMpi(order_.start().spec())) {
-    auto pmix = launch::PmixHost::Start(order_.start(), order_.node(),
-                                        folder_ + "/" + kPmixFolder, &exchange_);
+    auto pmix = launch::PmixHost::Start(order_.start(), order_.node(), folder_ + "/" + kPmixFolder,
+                                        &exchange_);
     if (pmix.ok()) {
       pmix_ = std::move(*pmix);
     } else {
@@ -190,9 +190,8 @@ void Shim::SpawnRanks() {
     setup.command = CommandOf(order_, folder_);
     setup.environment = *std::move(environment);
     auto process = RankProcess::Spawn(
-        setup, &loop_, [this, rank](muster_frame_type type, std::string body) {
-          FromRank(rank, type, body);
-        });
+        setup, &loop_,
+        [this, rank](muster_frame_type type, std::string body) { FromRank(rank, type, body); });
     if (!process.ok()) {
       spdlog::error("rank {}: {}", rank, std::string(process.status().message()));
       attempt_.NotSpawned(rank, std::string(process.status().message()), UnixUs());
@@ -290,7 +289,8 @@ void Shim::Hello(uint32_t rank, const std::string& body) {
   if (!Take(body, &hello) || hello.rank != rank || hello.world_size != world_size) {
     reply = InvalidArgument(
         "rank {} of {} takes itself for rank {} of {}: it has not found its peers; is its MPI the "
-        "Open MPI this worker hosts?", rank, world_size, hello.rank, hello.world_size);
+        "Open MPI this worker hosts?",
+        rank, world_size, hello.rank, hello.world_size);
     spdlog::error("{}", std::string(reply.status().message()));
   } else {
     attempt_.SaidHello(rank);
