@@ -1,0 +1,231 @@
+#include "cli/job_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cli/checkpoint_text.h"
+#include "cli/exit_codes.h"
+#include "cli/progress_line.h"
+#include "common/duration.h"
+#include "common/hostlist.h"
+#include "spec/enum_word.h"
+#include "spec/mesh.h"
+
+namespace muster::cli {
+namespace {
+
+std::string ReasonOf(const v1::Job& job) { return job.reason().empty() ? "-" : job.reason(); }
+
+std::string StepText(const v1::Progress& progress) {
+  if (progress.target_steps() == 0) return "-";
+  return fmt::format("{}/{}", progress.step(), progress.target_steps());
+}
+
+std::string NodesOf(const v1::Attempt& attempt) {
+  std::vector<std::string> names;
+  for (const v1::RankPlacement& rank : attempt.ranks()) {
+    if (names.empty() || names.back() != rank.node()) names.push_back(rank.node());
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return FormatHostlist(names);
+}
+
+// From rank to rank, over all attempts.
+std::string SpanText(double seconds, double wall) {
+  const std::string text = DurationText(absl::Seconds(seconds));
+  return wall > 0 ? fmt::format("{} ({:.1f} %)", text, 100 * seconds / wall) : text;
+}
+
+std::string AccountingText(const v1::JobAccounting& a) {
+  if (a.wall_seconds() <= 0) return "";
+  std::string out = fmt::format("Goodput:      {:.1f} % of {}\n", 100 * a.goodput(),
+                                DurationText(absl::Seconds(a.wall_seconds())));
+  const struct {
+    const char* name;
+    double seconds;
+  } kinds[] = {{"productive", a.productive_seconds()},
+               {"recompute", a.recompute_seconds()},
+               {"checkpoint", a.checkpoint_seconds()},
+               {"startup", a.startup_seconds()},
+               {"down", a.down_seconds()},
+               {"other", a.other_seconds()}};
+  for (const auto& kind : kinds) {
+    out += fmt::format("  {:<12}{}\n", kind.name, SpanText(kind.seconds, a.wall_seconds()));
+  }
+  return out;
+}
+
+std::string AttemptsText(const v1::Job& job, int64_t now) {
+  Table table({"  ATTEMPT", "STATE", "OUTCOME", "NODES", "STEPS", "TIME", "CAUSE"});
+  for (const v1::Attempt& attempt : job.attempts()) {
+    const int64_t end = attempt.end_unix_ms() != 0 ? attempt.end_unix_ms() : now;
+    const bool ended = attempt.state() == v1::ATTEMPT_STATE_ENDED;
+    table.AddRow({fmt::format("  {}", attempt.number()), spec::EnumWord(attempt.state()),
+                  ended ? spec::EnumWord(attempt.outcome()) : "-", NodesOf(attempt),
+                  fmt::format("{}..{}", attempt.first_step(), attempt.last_step()),
+                  SinceText(attempt.start_unix_ms(), end),
+                  attempt.cause().text().empty() ? "-" : attempt.cause().text()});
+  }
+  return table.Text();
+}
+
+}  // namespace
+
+std::string SinceText(int64_t from, int64_t to) {
+  if (from == 0 || to == 0) return "-";
+  return DurationText(absl::Milliseconds(std::max<int64_t>(0, to - from)));
+}
+
+std::string TimeText(int64_t unix_ms) {
+  if (unix_ms == 0) return "-";
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", absl::FromUnixMillis(unix_ms),
+                          absl::UTCTimeZone());
+}
+
+std::string ClockText(int64_t unix_ms) {
+  return absl::FormatTime("%H:%M:%S", absl::FromUnixMillis(unix_ms), absl::LocalTimeZone());
+}
+
+std::string JobTable(const v1::ListJobsResponse& jobs, int64_t now, bool wide) {
+  std::vector<std::string> header = {"ID",   "NAME", "STATE", "MESH",
+                                     "STEP", "LOSS", "AGE",   "REASON"};
+  if (wide) header.insert(header.begin() + 7, {"TOKENS/S", "GOODPUT", "USER", "UID"});
+  Table table(header);
+  for (const v1::Job& job : jobs.jobs()) {
+    const v1::Progress& progress = job.progress();
+    std::vector<std::string> row = {
+        std::to_string(job.id()),
+        job.spec().name(),
+        spec::EnumWord(job.state()),
+        spec::MeshText(job.spec()),
+        StepText(progress),
+        progress.step() > 0 ? fmt::format("{:.4f}", progress.loss()) : "-",
+        SinceText(job.submit_unix_ms(), job.end_unix_ms() != 0 ? job.end_unix_ms() : now),
+        ReasonOf(job)};
+    if (wide) {
+      row.insert(row.begin() + 7, {fmt::format("{:.0f}", progress.tokens_per_second()),
+                                   fmt::format("{:.1f} %", 100 * job.accounting().goodput()),
+                                   job.user(), job.uid()});
+    }
+    table.AddRow(row);
+  }
+  return table.Text();
+}
+
+std::string NodeTable(const v1::ListNodesResponse& nodes, int64_t now, bool wide) {
+  std::vector<std::string> header = {"NAME", "STATE", "ADMISSION", "SLOTS",
+                                     "JOBS", "HEARD", "REASON"};
+  if (wide) header.insert(header.begin() + 6, {"RACK", "POD", "DEVICES", "PEER", "LIFE"});
+  Table table(header);
+  for (const v1::Node& node : nodes.nodes()) {
+    std::vector<uint64_t> jobs(node.jobs().begin(), node.jobs().end());
+    std::vector<std::string> row = {
+        node.name(),
+        spec::EnumWord(node.state()),
+        spec::EnumWord(node.admission()),
+        fmt::format("{}/{}", node.slots_used(), node.slots()),
+        jobs.empty() ? "-" : FormatRanges(jobs),
+        node.last_heard_unix_ms() == 0 ? "-" : SinceText(node.last_heard_unix_ms(), now) + " ago",
+        node.reason().empty() ? "-" : node.reason()};
+    if (wide) {
+      std::map<std::string, int> kinds;
+      for (const v1::Device& device : node.devices()) ++kinds[device.kind()];
+      std::string devices;
+      for (const auto& [kind, count] : kinds) {
+        devices += fmt::format("{}{} {}", devices.empty() ? "" : ", ", count, kind);
+      }
+      row.insert(row.begin() + 6,
+                 {node.location().rack().empty() ? "-" : node.location().rack(),
+                  node.location().pod().empty() ? "-" : node.location().pod(), devices,
+                  node.peer_address(), std::to_string(node.incarnation())});
+    }
+    table.AddRow(row);
+  }
+  return table.Text();
+}
+
+std::string PlacementText(const google::protobuf::RepeatedPtrField<v1::RankPlacement>& ranks) {
+  std::vector<std::pair<std::string, std::vector<uint64_t>>> nodes;
+  for (const v1::RankPlacement& rank : ranks) {
+    if (nodes.empty() || nodes.back().first != rank.node()) nodes.push_back({rank.node(), {}});
+    nodes.back().second.push_back(rank.rank());
+  }
+  std::string text;
+  for (const auto& [node, numbers] : nodes) {
+    text += fmt::format("{}rank{} {} on {}", text.empty() ? "" : ", ",
+                        numbers.size() == 1 ? "" : "s", FormatRanges(numbers), node);
+  }
+  return text;
+}
+
+std::string JobDescription(const v1::Job& job, int64_t now) {
+  const int64_t end = job.end_unix_ms() != 0 ? job.end_unix_ms() : now;
+  std::string out = fmt::format("Job:          {} ({})\n", job.id(), Printable(job.uid()));
+  out +=
+      fmt::format("State:        {}: {}\n", spec::EnumWord(job.state()), Printable(ReasonOf(job)));
+  out += fmt::format("Mesh:         {} ({} ranks, {} slot{} each)\n", spec::MeshText(job.spec()),
+                     spec::RankCount(job.spec()), job.spec().resources().slots_per_rank(),
+                     job.spec().resources().slots_per_rank() == 1 ? "" : "s");
+  out += fmt::format("Submitted:    {} by {}, {} {}\n", TimeText(job.submit_unix_ms()),
+                     job.user().empty() ? "-" : Printable(job.user()),
+                     SinceText(job.submit_unix_ms(), end), IsEnded(job.state()) ? "in all" : "ago");
+  if (job.progress().target_steps() > 0) {
+    out += fmt::format("Progress:     {}\n", ProgressText(job.progress()));
+  }
+  if (job.progress().first_eval_bits_per_byte() > 0) {
+    out +=
+        fmt::format("Held out:     {:.3f} bits/byte at the start, {:.3f} now\n",
+                    job.progress().first_eval_bits_per_byte(), job.progress().eval_bits_per_byte());
+  }
+  out += AccountingText(job.accounting());
+  if (job.accounting().steps_recomputed() > 0) {
+    out += fmt::format("Recomputed:   {} steps\n", job.accounting().steps_recomputed());
+  }
+  if (job.attempts_size() > 0) {
+    const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
+    out += fmt::format("Placement:    {}\n", Printable(PlacementText(last.ranks())));
+    out += fmt::format("  because     {}\n", Printable(last.reason()));
+    out += fmt::format("Attempts:     {}\n{}", job.attempts_size(), AttemptsText(job, now));
+    for (const std::string& line : last.cause().last_lines()) {
+      out += fmt::format("  | {}\n", Printable(line));
+    }
+  }
+  if (job.checkpoints_size() > 0) {
+    out +=
+        fmt::format("Checkpoints:  {}\n{}", job.checkpoints_size(), CheckpointRefTable(job, "  "));
+  }
+  return out;
+}
+
+std::string EventLine(const v1::JobEvent& event) {
+  std::string line = fmt::format("{}  {:<13} {}", ClockText(event.time_unix_ms()),
+                                 spec::EnumWord(event.kind()), Printable(event.text()));
+  if (event.kind() == v1::EVENT_KIND_FAILURE) {
+    for (const std::string& last : event.cause().last_lines()) {
+      line += fmt::format("\n          | {}", Printable(last));
+    }
+  }
+  return line;
+}
+
+std::string JobSummary(const v1::Job& job) {
+  std::string out =
+      fmt::format("job {} ({}) {}", job.id(), job.spec().name(), spec::EnumWord(job.state()));
+  if (!job.reason().empty()) out += ": " + Printable(job.reason());
+  if (job.progress().target_steps() > 0) {
+    out += fmt::format("\n  step {}/{}, loss {:.4f}", job.progress().step(),
+                       job.progress().target_steps(), job.progress().loss());
+  }
+  out += fmt::format("\n  {} attempt{}, {} steps recomputed, {} in all", job.attempts_size(),
+                     job.attempts_size() == 1 ? "" : "s", job.accounting().steps_recomputed(),
+                     SinceText(job.submit_unix_ms(), job.end_unix_ms()));
+  if (job.accounting().wall_seconds() > 0) {
+    out += fmt::format(", goodput {:.1f} %", 100 * job.accounting().goodput());
+  }
+  return out;
+}
+
+}  // namespace muster::cli

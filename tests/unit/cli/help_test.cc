@@ -1,0 +1,91 @@
+// Every command teaches, and can be completed.
+#include <gtest/gtest.h>
+
+#include "cli/app.h"
+#include "cli/completion.h"
+#include "cli/exit_codes.h"
+
+namespace muster::cli {
+namespace {
+
+void ForEach(const Command& command, std::vector<std::string> path,
+             const std::function<void(const Command&, const std::vector<std::string>&)>& visit) {
+  visit(command, path);
+  for (const Command& child : command.children) {
+    path.push_back(child.name);
+    ForEach(child, path, visit);
+    path.pop_back();
+  }
+}
+
+TEST(Help, OfEveryCommandShowsAnExampleOfIt) {
+  Session session;
+  const Command root = MusterCommand(&session);
+  int commands = 0;
+  ForEach(root, {}, [&](const Command& command, const std::vector<std::string>& path) {
+    std::string words = "muster";
+    for (const std::string& word : path) words += " " + word;
+    EXPECT_NE(command.examples.find(words), std::string::npos) << words;
+    const std::string help = HelpText(root, path);
+    EXPECT_NE(help.find(command.examples), std::string::npos) << words << "\n" << help;
+    EXPECT_NE(help.find(command.summary), std::string::npos) << words;
+    for (const Option& option : command.options) EXPECT_FALSE(option.help.empty()) << words;
+    EXPECT_TRUE(command.run || !command.children.empty()) << words;
+    ++commands;
+  });
+  EXPECT_GE(commands, 30);
+}
+
+TEST(Completion, KnowsEveryCommandInEveryShell) {
+  Session session;
+  const Command root = MusterCommand(&session);
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    const auto script = CompletionScript(root, shell);
+    ASSERT_TRUE(script.ok());
+    ForEach(root, {}, [&](const Command& command, const std::vector<std::string>& path) {
+      EXPECT_NE(script->find(command.name), std::string::npos) << shell << " " << path.size();
+    });
+  }
+  EXPECT_FALSE(CompletionScript(root, "csh").ok());
+}
+
+struct UsageCase {
+  const char* name;
+  std::vector<const char*> words;
+  int code;
+};
+
+TEST(RunCli, ExitCodesOfWhatNeedsNoCoordinator) {
+  const UsageCase cases[] = {
+      {"help", {"muster", "--help"}, kExitOk},
+      {"help of a command", {"muster", "node", "drain", "--help"}, kExitOk},
+      {"nothing", {"muster"}, kExitUsage},
+      {"no such command", {"muster", "sumbit"}, kExitUsage},
+      {"no such flag", {"muster", "list", "--colour"}, kExitUsage},
+      {"a noun alone", {"muster", "node"}, kExitUsage},
+      {"no such output", {"muster", "list", "-o", "xml"}, kExitUsage},
+      {"a bad duration", {"muster", "list", "--deadline", "soon"}, kExitUsage},
+      {"a bad address", {"muster", "list", "--coordinator", "nowhere"}, kExitUsage},
+      {"a bad goal", {"muster", "wait", "7", "--for", "lunch"}, kExitUsage},
+      {"a good file", {"muster", "validate", "configs/gpt-stdlib.yaml"}, kExitOk},
+      {"the global option last",
+       {"muster", "validate", "configs/gpt-stdlib.yaml", "-o", "yaml"},
+       kExitOk},
+      {"no such file", {"muster", "validate", "no/such.yaml"}, kExitNotFound},
+      {"a folder", {"muster", "validate", "configs"}, kExitUsage},
+      {"a file that is no job", {"muster", "validate", "CMakePresets.json"}, kExitUsage},
+      {"no such checkpoint", {"muster", "ckpt", "verify", "no/such"}, kExitNotFound},
+      {"no such data", {"muster", "data", "show", "no/such"}, kExitNotFound},
+      {"no dev cluster", {"muster", "dev", "status", "--state", "no/such"}, kExitNotFound},
+      {"nothing to end", {"muster", "dev", "down", "--state", "no/such"}, kExitOk},
+      {"an unreachable coordinator",
+       {"muster", "list", "--coordinator", "127.0.0.1:1", "--deadline", "300ms"},
+       kExitUnavailable},
+  };
+  for (const UsageCase& c : cases) {
+    EXPECT_EQ(RunCli(static_cast<int>(c.words.size()), c.words.data()), c.code) << c.name;
+  }
+}
+
+}  // namespace
+}  // namespace muster::cli
