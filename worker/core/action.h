@@ -67,7 +67,7 @@ struct Note {  // for the log: what was decided and why
 };
 
 using Action = std::variant<RecordEpoch, RecordClusterId, SendToCoordinator, DropStream, EndWorker,
-                            SpawnShim, SendToShim, CleanUp, RemoveFolder, OpenExchange, CloseExchange,
-                            CallExchange, PublishRanks, Note>;
+                            SpawnShim, SendToShim, CleanUp, RemoveFolder, OpenExchange,
+                            CloseExchange, CallExchange, PublishRanks, Note>;
 
 }  // namespace muster::worker::core

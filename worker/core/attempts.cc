@@ -17,8 +17,8 @@ void WorkerCore::Spawn(const AttemptKey& key, LocalAttempt& attempt) {
   attempt.has_folder = true;
   attempt.shim_alive = true;
   attempt.report.set_state(v1::LOCAL_ATTEMPT_STATE_ACTIVE);
-  Say("attempt " + AttemptName(key) + " starts: " +
-      std::to_string(RanksOn(attempt.start, identity_.node()).size()) + " of " +
+  Say("attempt " + AttemptName(key) +
+      " starts: " + std::to_string(RanksOn(attempt.start, identity_.node()).size()) + " of " +
       std::to_string(attempt.start.ranks_size()) + " ranks are here");
   OpenExchangeIfRoot(key, attempt);
   actions_.push_back(PublishRanks{key, RanksOn(attempt.start, identity_.node())});

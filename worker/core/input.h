@@ -22,7 +22,8 @@ struct AttemptKey {
 std::string AttemptName(const AttemptKey& key);
 
 // A folder left by an earlier life of the worker. Told before anything else; ShimConnected or
-// ShimGone follows. `start` holds at least the ids; `last` is the newest report its shim wrote down.
+// ShimGone follows. `start` holds at least the ids; `last` is the newest report its shim wrote
+// down.
 struct AttemptFound {
   AttemptKey key;
   v1::StartRanks start;

@@ -58,8 +58,8 @@ int main(int argc, char** argv) {
   app.add_option("--node", options.node, "Name of this node in the cluster")->capture_default_str();
   app.add_option("--state", options.state, "Folder for the worker's state and the ranks' logs")
       ->required();
-  auto* coordinator = app.add_option("--coordinator", options.coordinator,
-                                     "Address of the coordinator, host:port");
+  auto* coordinator =
+      app.add_option("--coordinator", options.coordinator, "Address of the coordinator, host:port");
   auto* file = app.add_option("--coordinator-file", options.coordinator_file,
                               "File whose first line is that address; read at every attempt");
   coordinator->excludes(file);
@@ -75,7 +75,8 @@ int main(int argc, char** argv) {
   app.add_option("--cluster-id", options.cluster_id,
                  "Only serve this cluster [that of the first coordinator]");
   app.add_option("--orphan-grace-ms", options.orphan_grace_ms,
-                 "How long ranks run on without a worker")->capture_default_str();
+                 "How long ranks run on without a worker")
+      ->capture_default_str();
   app.add_option("--log-bytes-max", options.log_bytes_max,
                  "Bytes of a rank's log file before it is rotated (one older file is kept)")
       ->capture_default_str();

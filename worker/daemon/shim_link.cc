@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kLookMs = 10;        // while a shim is not connected
 constexpr int64_t kStartUpMs = 3'000;  // a found shim that has not said who it is by then is dead
-constexpr int64_t kUnknownMs = 300;     // it may not have recorded itself yet
+constexpr int64_t kUnknownMs = 300;    // it may not have recorded itself yet
 constexpr size_t kReadBytes = 64 << 10;
 
 int PidOfPeer(int socket) {

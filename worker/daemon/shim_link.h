@@ -36,7 +36,7 @@ class ShimLink {
   // Connects, reads, writes, looks at the process: as far as it goes without waiting.
   void Turn(int64_t now_ms);
 
-  int fd() const { return socket_; }  // -1 = not connected
+  int fd() const { return socket_; }           // -1 = not connected
   int process_fd() const { return process_; }  // -1 = not known; readable when it is dead
   bool wants_write() const { return !outgoing_.empty(); }
   bool gone() const { return gone_; }

@@ -67,8 +67,10 @@ absl::StatusOr<StateFolder> StateFolder::Open(const std::string& path) {
   state.lock_ = open((absolute + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (state.lock_ < 0) return ErrnoError(errno, "open " + absolute + "/lock");
   if (flock(state.lock_, LOCK_EX | LOCK_NB) != 0) {
-    return AlreadyExists("state folder {}: another muster-worker uses it (its lock is held); stop "
-                         "that one, or give this one its own --state", absolute);
+    return AlreadyExists(
+        "state folder {}: another muster-worker uses it (its lock is held); stop "
+        "that one, or give this one its own --state",
+        absolute);
   }
   MUSTER_ASSIGN_OR_RETURN(state.epoch_, state.ReadNumber("epoch"));
   MUSTER_ASSIGN_OR_RETURN(const uint64_t lives, state.ReadNumber("incarnation"));
@@ -95,8 +97,10 @@ absl::StatusOr<uint64_t> StateFolder::ReadNumber(const std::string& name) const 
   if (!fs::exists(path, error)) return uint64_t{0};
   uint64_t number = 0;
   if (!ParseNumber(FirstLine(path), &number)) {
-    return DataLoss("read {}: not a number; if this node's ranks are all gone, remove the state "
-                    "folder and start the worker again", path);
+    return DataLoss(
+        "read {}: not a number; if this node's ranks are all gone, remove the state "
+        "folder and start the worker again",
+        path);
   }
   return number;
 }

@@ -48,7 +48,8 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(const Options& options) {
       options.cluster_id != state.cluster_id()) {
     return FailedPrecondition(
         "state folder {} belongs to cluster {}, --cluster-id says {}; give each cluster its own "
-        "--state", options.state, state.cluster_id(), options.cluster_id);
+        "--state",
+        options.state, state.cluster_id(), options.cluster_id);
   }
   std::unique_ptr<Worker> worker(new Worker(options, std::move(state)));
   MUSTER_RETURN_IF_ERROR(worker->Begin());
@@ -203,8 +204,8 @@ void Worker::OnStreamClosed(const absl::Status& status) {
   open_at_ms_ = NowMs() + delay_.NextMs(core_->reconnect_jitter_ms(), share);
   std::string trouble(status.message());
   if (trouble == trouble_) return;  // said already
-  spdlog::warn("no coordinator{}{}: {}; ranks run on, trying again",
-               was_open ? " at " : "", was_open ? address_ : "", trouble);
+  spdlog::warn("no coordinator{}{}: {}; ranks run on, trying again", was_open ? " at " : "",
+               was_open ? address_ : "", trouble);
   trouble_ = std::move(trouble);
 }
 

@@ -81,8 +81,8 @@ class Worker {
   absl::Status result_;
   rpc::ReconnectDelay delay_;
   std::mt19937_64 random_{std::random_device{}()};
-  std::string address_;           // of the stream that is open or was opened last
-  std::string trouble_;           // the last one said, so that it is said once
+  std::string address_;  // of the stream that is open or was opened last
+  std::string trouble_;  // the last one said, so that it is said once
   bool stream_open_ = false;
   int64_t open_at_ms_ = 0;
   int64_t settle_by_ms_ = 0;

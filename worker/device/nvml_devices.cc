@@ -65,8 +65,10 @@ absl::StatusOr<std::vector<v1::Device>> NvmlDevices::Find() {
     Handle handle = nullptr;
     if (const int code = by_index(index, &handle); code != kSuccess) {
       shutdown();
-      return Unavailable("find GPUs: GPU {} of {} does not answer (NVML code {}); reset it or "
-                         "state the slots with --slots", index, found, code);
+      return Unavailable(
+          "find GPUs: GPU {} of {} does not answer (NVML code {}); reset it or "
+          "state the slots with --slots",
+          index, found, code);
     }
     v1::Device& device = devices.emplace_back();
     device.set_slot(index);

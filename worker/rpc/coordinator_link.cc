@@ -34,13 +34,13 @@ grpc::ChannelArguments Arguments() {
 }  // namespace
 
 // Held by gRPC (through self_) from the first call until OnDone.
-class CoordinatorLink::Stream : public grpc::ClientBidiReactor<v1::WorkerMessage,
-                                                               v1::CoordinatorMessage> {
+class CoordinatorLink::Stream
+    : public grpc::ClientBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage> {
  public:
   Stream(const std::string& address, const Events* events)
       : events_(events),
-        stub_(v1::WorkerGateway::NewStub(grpc::CreateCustomChannel(
-            address, grpc::InsecureChannelCredentials(), Arguments()))) {}
+        stub_(v1::WorkerGateway::NewStub(
+            grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), Arguments()))) {}
 
   void Start(std::shared_ptr<Stream> self) {
     self_ = std::move(self);
@@ -88,8 +88,8 @@ class CoordinatorLink::Stream : public grpc::ClientBidiReactor<v1::WorkerMessage
 
   void OnDone(const grpc::Status& status) override {
     const auto self = std::move(self_);  // deleted, at the earliest, on return
-    events_->closed(absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                                 status.error_message()));
+    events_->closed(
+        absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message()));
     absl::MutexLock lock(&mutex_);
     done_ = true;
   }

@@ -39,9 +39,9 @@ void ExchangeBoard::Close(const core::AttemptKey& key) {
     }
     attempts_.erase(attempt);
   }
-  const absl::Status status = Error(absl::StatusCode::kAborted,
-                                    "exchange in attempt {}: the attempt has stopped",
-                                    core::AttemptName(key));
+  const absl::Status status =
+      Error(absl::StatusCode::kAborted, "exchange in attempt {}: the attempt has stopped",
+            core::AttemptName(key));
   for (const Answer& answer : waiters) answer(status, {});
 }
 
@@ -57,8 +57,8 @@ uint64_t ExchangeBoard::Contribute(const v1::ExchangeRequest& request, Answer an
       const auto closed = closed_.find(key.job);
       refused = closed != closed_.end() && key.attempt <= closed->second
                     ? Error(absl::StatusCode::kAborted,
-                            "exchange \"{}\" in attempt {}: the attempt has stopped",
-                            request.key(), core::AttemptName(key))
+                            "exchange \"{}\" in attempt {}: the attempt has stopped", request.key(),
+                            core::AttemptName(key))
                     : NotFound("exchange \"{}\" in attempt {}: not known here yet; try again",
                                request.key(), core::AttemptName(key));
     } else if (request.participants() == 0 ||

@@ -41,10 +41,9 @@ class Call : public std::enable_shared_from_this<Call> {
     context_ = std::make_unique<grpc::ClientContext>();
     context_->set_deadline(deadline_);
     response_.Clear();
-    stub_->async()->Exchange(context_.get(), &request_, &response_,
-                             [self = shared_from_this()](grpc::Status status) {
-                               self->OnAnswer(status);
-                             });
+    stub_->async()->Exchange(
+        context_.get(), &request_, &response_,
+        [self = shared_from_this()](grpc::Status status) { self->OnAnswer(status); });
   }
 
  private:

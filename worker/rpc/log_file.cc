@@ -138,8 +138,10 @@ absl::StatusOr<std::string> FindLog(const std::string& logs, uint64_t job, uint6
     if (!std::filesystem::is_directory(folder, error)) continue;
     return (folder / std::to_string(rank) / (stream + ".log")).string();
   }
-  return NotFound("read log of rank {} of attempt {}.{}: this node has no logs of that attempt; "
-                  "ask the node the rank ran on (muster describe {})", rank, job, attempt, job);
+  return NotFound(
+      "read log of rank {} of attempt {}.{}: this node has no logs of that attempt; "
+      "ask the node the rank ran on (muster describe {})",
+      rank, job, attempt, job);
 }
 
 }  // namespace muster::worker::rpc

@@ -25,7 +25,7 @@ class LogFile {
   LogFile& operator=(const LogFile&) = delete;
 
   bool Exists() const;
-  void SeekTo(uint64_t offset);          // beyond the end = at the end
+  void SeekTo(uint64_t offset);            // beyond the end = at the end
   absl::Status SeekToTail(int64_t lines);  // this many lines before the end
 
   // The next bytes, at most `max`; empty at the end as it is now.

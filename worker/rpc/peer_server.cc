@@ -39,8 +39,8 @@ class PeerService : public v1::Peer::CallbackService {
     const uint64_t waiter = board_->Contribute(
         *request, [reactor, response](absl::Status status, const v1::ExchangeResponse& result) {
           if (status.ok()) *response = result;
-          reactor->Finish({static_cast<grpc::StatusCode>(status.code()),
-                           std::string(status.message())});
+          reactor->Finish(
+              {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())});
         });
     if (waiter != 0) RunAfter(limit_ms, [board = board_, waiter] { board->GiveUp(waiter); });
     return reactor;
@@ -72,8 +72,10 @@ absl::StatusOr<std::unique_ptr<PeerServer>> PeerServer::Listen(
   builder.RegisterService(peer->service_.get());
   peer->server_ = builder.BuildAndStart();
   if (!peer->server_ || peer->port_ == 0) {
-    return Unavailable("listen on {}: the port is in use or the address is not of this machine; "
-                       "choose another with --listen (port 0 takes a free one)", address);
+    return Unavailable(
+        "listen on {}: the port is in use or the address is not of this machine; "
+        "choose another with --listen (port 0 takes a free one)",
+        address);
   }
   return peer;
 }

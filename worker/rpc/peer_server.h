@@ -20,9 +20,10 @@ namespace muster::worker::rpc {
 class PeerServer {
  public:
   // `address`: host:port, port 0 takes a free one. `logs`: the worker's log folder.
-  static absl::StatusOr<std::unique_ptr<PeerServer>> Listen(
-      const std::string& address, std::shared_ptr<ExchangeBoard> board,
-      std::shared_ptr<const LiveRanks> live, const std::string& logs);
+  static absl::StatusOr<std::unique_ptr<PeerServer>> Listen(const std::string& address,
+                                                            std::shared_ptr<ExchangeBoard> board,
+                                                            std::shared_ptr<const LiveRanks> live,
+                                                            const std::string& logs);
   ~PeerServer();  // ends every call
 
   int port() const { return port_; }

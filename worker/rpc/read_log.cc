@@ -89,9 +89,9 @@ class Reader : public grpc::ServerWriteReactor<v1::ReadLogResponse> {
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::ReadLogResponse>* StartReadLog(
-    const v1::ReadLogRequest& request, const std::string& logs,
-    std::shared_ptr<const LiveRanks> live) {
+grpc::ServerWriteReactor<v1::ReadLogResponse>* StartReadLog(const v1::ReadLogRequest& request,
+                                                            const std::string& logs,
+                                                            std::shared_ptr<const LiveRanks> live) {
   return new Reader(request, logs, std::move(live));
 }
 

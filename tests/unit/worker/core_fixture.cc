@@ -7,9 +7,9 @@ namespace muster::worker::core {
 namespace {
 
 std::string ReportText(const v1::AttemptReport& report) {
-  std::string text = fmt::format("{}.{} {}", report.job_id(), report.attempt(),
-                                 report.state() == v1::LOCAL_ATTEMPT_STATE_STOPPED ? "STOPPED"
-                                                                                   : "ACTIVE");
+  std::string text =
+      fmt::format("{}.{} {}", report.job_id(), report.attempt(),
+                  report.state() == v1::LOCAL_ATTEMPT_STATE_STOPPED ? "STOPPED" : "ACTIVE");
   for (const v1::RankReport& rank : report.ranks()) {
     text += fmt::format(" {}:{}", rank.rank(), v1::RankState_Name(rank.state()).substr(11));
     if (rank.signal() != 0) text += fmt::format("/sig{}", rank.signal());
@@ -26,7 +26,9 @@ std::string ReportsText(const Reports& reports) {
 }
 
 struct Writer {
-  std::string operator()(const RecordEpoch& a) { return fmt::format("record epoch {}", a.epoch.value()); }
+  std::string operator()(const RecordEpoch& a) {
+    return fmt::format("record epoch {}", a.epoch.value());
+  }
   std::string operator()(const RecordClusterId& a) { return "record cluster " + a.cluster_id; }
   std::string operator()(const SendToCoordinator& a) {
     switch (a.message.message_case()) {

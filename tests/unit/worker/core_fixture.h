@@ -11,7 +11,9 @@
 
 namespace muster::worker::core {
 
-inline AttemptKey Key(uint64_t job, uint64_t attempt) { return {JobId(job), AttemptNumber(attempt)}; }
+inline AttemptKey Key(uint64_t job, uint64_t attempt) {
+  return {JobId(job), AttemptNumber(attempt)};
+}
 
 // One line per action, as a person would say it; notes are left out.
 std::vector<std::string> Text(const Actions& actions);

@@ -95,10 +95,10 @@ TEST_F(CoreTest, NewerAttemptStopsTheOlderAndStartsAfterIt) {
   Run(7, 1);
   EXPECT_THAT(Start(7, 2), ElementsAre("shim 7.1: stop grace=0", "report 7.1 ACTIVE 0:RUNNING",
                                        "report 7.2 ACTIVE"));
-  EXPECT_THAT(ShimReports(7, 1, true, v1::RANK_STATE_EXITED),
-              ElementsAre("close exchange 7.1", "live 7.1 []", "report 7.1 STOPPED 0:EXITED",
-                          "open exchange 7.2 of 1", "live 7.2 [0]", "spawn 7.2",
-                          "report 7.2 ACTIVE"));
+  EXPECT_THAT(
+      ShimReports(7, 1, true, v1::RANK_STATE_EXITED),
+      ElementsAre("close exchange 7.1", "live 7.1 []", "report 7.1 STOPPED 0:EXITED",
+                  "open exchange 7.2 of 1", "live 7.2 [0]", "spawn 7.2", "report 7.2 ACTIVE"));
 }
 
 TEST_F(CoreTest, OfSeveralWaitingAttemptsOnlyTheNewestStarts) {
@@ -274,7 +274,8 @@ TEST_F(CoreTest, LifeBeginsWithWhatTheFoldersSay) {
   EXPECT_THAT(Start(7, 1), ElementsAre("report 7.1 ACTIVE 0:RUNNING"));
 }
 
-// Phases by letter: - unknown, W waiting, S starting, R running, C cleaning, T stopped, L releasing.
+// Phases by letter: - unknown, W waiting, S starting, R running, C cleaning, T stopped, L
+// releasing.
 class EveryPhase : public CoreTest {
  protected:
   void Enter(char phase) {
@@ -331,10 +332,17 @@ TEST_F(EveryPhase, TakesEveryInputAsTheTableSays) {
       {"shim gone", [&] { return Feed(ShimGone{Key(7, 2)}); }, "-WCCCT-"},
       {"shim: active", [&] { return ShimReports(7, 2, false, v1::RANK_STATE_RUNNING, 9); },
        "-WRRCTL"},
-      {"shim: stopped", [&] { return ShimReports(7, 2, true, v1::RANK_STATE_EXITED); },
-       "-WTTCTL"},
-      {"cleaned up", [&] { return Feed(CleanedUp{Key(7, 2), {}}); }, "-WSRTT-"},
-      {"spawn failed", [&] { return Feed(SpawnFailed{Key(7, 2), "x"}); }, "-WTRCTL"},
+      {"shim: stopped", [&] { return ShimReports(7, 2, true, v1::RANK_STATE_EXITED); }, "-WTTCTL"},
+      {"cleaned up",
+       [&] {
+         return Feed(CleanedUp{Key(7, 2), {}});
+       },
+       "-WSRTT-"},
+      {"spawn failed",
+       [&] {
+         return Feed(SpawnFailed{Key(7, 2), "x"});
+       },
+       "-WTRCTL"},
       {"tick", [&] { return Advance(500); }, "-WSRCTL"},
       {"stream closed", [&] { return Feed(StreamClosed{}); }, "-WSRCTL"},
   };

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "muster/v1/worker_gateway.grpc.pb.h"
 
@@ -22,6 +23,11 @@ namespace muster::worker::daemon {
 namespace {
 
 using ::testing::HasSubstr;
+
+std::string Binaries() {
+  const char* folder = getenv("MUSTER_BIN");
+  return folder != nullptr ? folder : "build/bin";
+}
 
 // Welcomes one worker at a time and remembers the newest it heard.
 class Coordinator : public v1::WorkerGateway::Service {
@@ -34,9 +40,9 @@ class Coordinator : public v1::WorkerGateway::Service {
   }
   ~Coordinator() override { server_->Shutdown(std::chrono::system_clock::now()); }
 
-  grpc::Status Connect(grpc::ServerContext*,
-                       grpc::ServerReaderWriter<v1::CoordinatorMessage, v1::WorkerMessage>*
-                           stream) override {
+  grpc::Status Connect(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::CoordinatorMessage, v1::WorkerMessage>* stream) override {
     v1::WorkerMessage message;
     while (stream->Read(&message)) {
       if (message.has_hello()) {
@@ -114,11 +120,13 @@ class DaemonTest : public ::testing::Test {
   }
   ~DaemonTest() override {
     if (pid_ > 0) Signal(SIGKILL);
-    std::filesystem::remove_all(dir_);
+    std::error_code error;
+    std::filesystem::remove_all(dir_, error);
+    EXPECT_FALSE(error) << error.message();
   }
 
   int Launch() {
-    const std::string program = std::string(getenv("MUSTER_BIN")) + "/muster-worker";
+    const std::string program = Binaries() + "/muster-worker";
     const int pid = fork();
     if (pid == 0) {
       const int log = open((dir_ + "/worker.log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -184,6 +192,12 @@ class DaemonTest : public ::testing::Test {
     message.mutable_release()->set_attempt(1);
     coordinator_.Send(message);
     coordinator_.AwaitForgotten();
+    // The shim ends and the folder goes a little later; nothing may be left for the next test.
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (std::filesystem::exists(dir_ + "/state/attempts/7.1") && absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(2));
+    }
+    EXPECT_FALSE(std::filesystem::exists(dir_ + "/state/attempts/7.1"));
   }
   // 0 while its process cannot be told.
   int ShimPid() const {

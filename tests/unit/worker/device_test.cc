@@ -1,6 +1,6 @@
-#include "worker/device/devices.h"
-
 #include <gtest/gtest.h>
+
+#include "worker/device/devices.h"
 
 namespace muster::worker::device {
 namespace {
@@ -9,8 +9,9 @@ TEST(Devices, CoresOfAQuota) {
   const struct {
     const char* text;
     uint32_t cores;
-  } cases[] = {{"max 100000", 0}, {"200000 100000", 2}, {"250000 100000", 2}, {"50000 100000", 1},
-               {"-1 100000", 0},  {"", 0},              {"junk", 0}};
+  } cases[] = {{"max 100000", 0},   {"200000 100000", 2}, {"250000 100000", 2},
+               {"50000 100000", 1}, {"-1 100000", 0},     {"", 0},
+               {"junk", 0}};
   for (const auto& one : cases) EXPECT_EQ(CoresOfCpuMax(one.text), one.cores) << one.text;
 }
 

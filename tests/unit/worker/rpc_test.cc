@@ -55,11 +55,12 @@ class PeerTest : public ::testing::Test {
 
   std::future<Result> Call(const v1::ExchangeRequest& request, int64_t limit_ms = 30'000) {
     auto promise = std::make_shared<std::promise<Result>>();
-    CallExchange(address_, request,
-                 [promise](absl::Status status, const v1::ExchangeResponse& response) {
-                   promise->set_value({std::move(status), response});
-                 },
-                 limit_ms);
+    CallExchange(
+        address_, request,
+        [promise](absl::Status status, const v1::ExchangeResponse& response) {
+          promise->set_value({std::move(status), response});
+        },
+        limit_ms);
     return promise->get_future();
   }
 
@@ -74,8 +75,8 @@ class PeerTest : public ::testing::Test {
     request.set_job_id(7);
     request.set_attempt(1);
     request.set_stream(v1::LOG_STREAM_STDOUT);
-    auto stub = v1::Peer::NewStub(
-        grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
+    auto stub =
+        v1::Peer::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
     grpc::ClientContext context;
     auto reader = stub->ReadLog(&context, request);
     v1::ReadLogResponse response;
