@@ -32,14 +32,6 @@ std::string MeshText(const v1::JobSpec& spec) {
                      axes.empty() ? "" : " (" + axes + ")");
 }
 
-std::string NextText(const Job& job, const Attempt& attempt) {
-  if (job.cancel_requested) return "the job is being cancelled";
-  const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted();
-  const std::string from =
-      newest == nullptr ? "from the start" : fmt::format("from step {}", newest->step());
-  return fmt::format("restarting {} (attempt {})", from, attempt.facts.number() + 1);
-}
-
 // When training stood still before this attempt: the failure of the one before.
 int64_t DownSince(const Job& job, const Attempt& attempt) {
   const size_t before = attempt.facts.number() - 1;
@@ -67,13 +59,13 @@ void Milestone(const Job& job, const Attempt& attempt, const v1::Record& record,
   }
 }
 
-void Stopping(const Job& job, const Attempt& attempt, v1::JobEvent& event) {
+void Stopping(const Attempt& attempt, const std::string& next, v1::JobEvent& event) {
   const v1::FailureCause& cause = attempt.facts.cause();
   switch (attempt.facts.outcome()) {
     case v1::ATTEMPT_OUTCOME_RANK_FAILED:
     case v1::ATTEMPT_OUTCOME_NODE_LOST:
       event.set_kind(v1::EVENT_KIND_FAILURE);
-      event.set_text(fmt::format("FAILED {}; {}", ShownCause(cause), NextText(job, attempt)));
+      event.set_text(fmt::format("FAILED {}; {}", ShownCause(cause), next));
       *event.mutable_cause() = cause;
       return;
     case v1::ATTEMPT_OUTCOME_DRAINED:
@@ -86,6 +78,17 @@ void Stopping(const Job& job, const Attempt& attempt, v1::JobEvent& event) {
     case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
     case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_: return;
   }
+}
+
+std::string ProgressText(const v1::Progress& progress) {
+  if (progress.phase() == v1::PHASE_INIT) return "starting";
+  if (progress.phase() == v1::PHASE_LOAD) return "loading";
+  std::string text = fmt::format("step {}", progress.step());
+  if (progress.target_steps() > 0) text += fmt::format("/{}", progress.target_steps());
+  if (progress.phase() == v1::PHASE_SAVE) text += " saving";
+  if (progress.phase() == v1::PHASE_EVAL) text += " evaluating";
+  return text + fmt::format(" loss {:.4f} {:.0f} tokens/s", progress.loss(),
+                            progress.tokens_per_second());
 }
 
 v1::JobEvent Base(const ClusterState& state, const Job& job, int64_t time_unix_ms) {
@@ -185,7 +188,7 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
       event.set_kind(v1::EVENT_KIND_PLACED);
       event.set_text("placed: " + attempt.facts.reason());
     } else if (record.has_attempt_stopping()) {
-      Stopping(*job, attempt, event);
+      Stopping(attempt, record.attempt_stopping().next(), event);
     } else if (record.has_attempt_milestone()) {
       Milestone(*job, attempt, record, event);
     } else if (record.has_attempt_ended()) {
@@ -202,9 +205,7 @@ v1::JobEvent ProgressEvent(const ClusterState& state, const Job& job, const Atte
   v1::JobEvent event = Base(state, job, absl::ToUnixMillis(state.now));
   const v1::Progress& progress = attempt.progress;
   event.set_kind(v1::EVENT_KIND_PROGRESS);
-  event.set_text(fmt::format("step {}/{} loss {:.4f} {:.0f} tokens/s", progress.step(),
-                             progress.target_steps(), progress.loss(),
-                             progress.tokens_per_second()));
+  event.set_text(ProgressText(progress));
   *event.mutable_progress() = progress;
   return event;
 }

@@ -66,6 +66,20 @@ void EndJob(Turn& turn, const Job& job, v1::JobState state, const std::string& r
   turn.Record(std::move(record));
 }
 
+// What follows a failure, as far as can be said before the attempt is gone.
+std::string NextText(const Job& job, const Attempt& attempt, v1::AttemptOutcome outcome) {
+  if (job.cancel_requested) return "the job is being cancelled";
+  const bool fruitful = attempt.progress.step() > job.best_step || attempt.new_checkpoint;
+  if (outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED && !fruitful &&
+      job.fruitless + 1 >= FruitlessMax(job.spec)) {
+    return fmt::format("giving up after {} without progress", job.fruitless + 1);
+  }
+  const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted();
+  const std::string from =
+      newest == nullptr ? "from the start" : fmt::format("from step {}", newest->step());
+  return fmt::format("restarting {} (attempt {})", from, attempt.facts.number() + 1);
+}
+
 std::string SuccessText(const Turn& turn, const Job& job) {
   const size_t attempts = job.attempts.size();
   const std::string took = DurationText(absl::Milliseconds(
@@ -87,6 +101,9 @@ void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::Fai
   stopping->set_attempt(attempt->facts.number());
   stopping->set_outcome(outcome);
   *stopping->mutable_cause() = cause;
+  if (outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED || outcome == v1::ATTEMPT_OUTCOME_NODE_LOST) {
+    stopping->set_next(NextText(job, *attempt, outcome));
+  }
   turn.Record(std::move(record));
   for (Share& share : attempt->shares) share.next_order = absl::InfinitePast();
   SendOrders(turn, job);

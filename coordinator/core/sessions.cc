@@ -121,8 +121,7 @@ void OnWorkerDisconnected(Turn& turn, const WorkerDisconnected& input) {
   state.nodes.Unbind(*node);
   node->lease.connected = false;
   node->lease.give_up_at = turn.now() + state.options.dead_after;
-  node->lease.broken =
-      input.why.empty() ? "connection lost" : fmt::format("connection lost: {}", input.why);
+  node->lease.broken = input.why.empty() ? "connection lost" : input.why;
   node->liveness = Judge(node->lease, turn.now(), state.options);
   state.plan_needed = true;
 }

@@ -23,6 +23,9 @@ std::string ReasonOf(const ClusterState& state, const Job& job) {
   if (job.ended()) return job.end_reason;
   const Attempt* attempt = job.LiveAttempt();
   if (attempt == nullptr) return WaitingReason(state, job);
+  if (job.cancel_requested) {
+    return job.cancel_reason.empty() ? "cancelling" : "cancelling: " + job.cancel_reason;
+  }
   return attempt->stopping() ? CauseWithLastLine(attempt->facts.cause()) : attempt->facts.reason();
 }
 

@@ -153,7 +153,7 @@ void ParseSpec(const std::vector<std::string>& words, v1::JobSpec* spec) {
 v1::CheckpointRef ParseRef(const std::vector<std::string>& words) {
   v1::CheckpointRef ref;
   ref.set_step(Number(Get(words, "step")));
-  ref.set_attempt(Number(words.at(2).substr(words.at(2).find('.') + 1)));
+  ref.set_attempt(Number(Get(words, "by", words.at(2).substr(words.at(2).find('.') + 1))));
   ref.set_manifest_sha256(Get(words, "sha", "aa"));
   ref.set_bytes(12'300'000);
   return ref;

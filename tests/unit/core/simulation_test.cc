@@ -1,0 +1,344 @@
+// Random faults against the real core: ranks and workers die, streams break, messages are lost, the
+// coordinator restarts, people submit, cancel and drain. After every input the invariants hold, and
+// once the faults stop every job comes to its end. A failure names its seed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "coordinator/core/cluster.h"
+#include "tests/unit/core/durable_view.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+constexpr uint64_t kSteps = 30;  // of every job
+
+struct FakeAttempt {
+  std::vector<uint32_t> ranks;
+  uint64_t step = 0;
+  uint64_t first_step = 0;
+  bool finished = false;
+  bool killed = false;   // by an order
+  int failed_rank = -1;  // died by itself; takes the others along
+};
+
+using Key = std::pair<uint64_t, uint64_t>;
+
+struct FakeWorker {
+  uint64_t incarnation = 1;
+  bool up = true;
+  SessionId session;  // 0 = not connected
+  std::map<Key, FakeAttempt> attempts;
+};
+
+class World {
+ public:
+  explicit World(uint64_t seed) : random_(seed), cluster_(std::make_unique<Cluster>(options_)) {
+    now_ = absl::FromUnixSeconds(1000);
+    for (int i = 1; i <= 4; ++i) workers_["n" + std::to_string(i)];
+    Do(Start{"c0ffee42"});
+  }
+
+  void RandomAct() {
+    FakeWorker& worker = AnyWorker();
+    const uint64_t dice = Below(100);
+    if (dice < 40) Pass(absl::Milliseconds(100 * (1 + Below(5))));
+    else if (dice < 50) Work(worker);
+    else if (dice < 55) KillRank(worker);
+    else if (dice < 60) Disconnect(worker);
+    else if (dice < 63) KillWorker(worker, false);
+    else if (dice < 66) KillWorker(worker, true);
+    else if (dice < 68) RestartCoordinator();
+    else if (dice < 80) Submit();
+    else if (dice < 84) Cancel();
+    else if (dice < 88) Admit(AnyName(), v1::NODE_ADMISSION_DRAINING);
+    else if (dice < 92) Admit(AnyName(), v1::NODE_ADMISSION_OPEN);
+    else Pass(absl::Seconds(Below(6)));
+  }
+
+  // No more faults: everybody is there, and everything must end.
+  void Settle() {
+    for (auto& [name, worker] : workers_) {
+      worker.up = true;
+      Admit(name, v1::NODE_ADMISSION_OPEN);
+    }
+    for (int i = 0; i < 4000 && Unfinished() > 0; ++i) {
+      for (auto& [name, worker] : workers_) {
+        if (worker.session.value() == 0) Connect(name, worker);
+        Work(worker);
+      }
+      Pass(absl::Milliseconds(200));
+    }
+  }
+
+  int Unfinished() const {
+    const v1::GetClusterResponse view = cluster_->GetCluster();
+    return static_cast<int>(view.jobs_waiting() + view.jobs_active());
+  }
+  std::string View() const { return DurableView(*cluster_); }
+  std::string Replayed() const { return ReplayedView(options_, records_); }
+  const std::map<uint64_t, v1::JobState>& ends() const { return ends_; }
+
+ private:
+  uint64_t Below(uint64_t n) { return random_() % n; }
+  std::string AnyName() { return "n" + std::to_string(1 + Below(workers_.size())); }
+  FakeWorker& AnyWorker() { return workers_.at(AnyName()); }
+
+  void Do(const Input& input) {
+    const Outcome outcome = cluster_->Step(input, now_);
+    for (const v1::Record& record : outcome.records) {
+      records_.push_back(record);
+      CheckRecord(record);
+    }
+    for (const Command& command : outcome.commands) {
+      if (const auto* send = std::get_if<SendToWorker>(&command)) {
+        EXPECT_EQ(send->message.epoch(), epoch_);
+        for (auto& [name, worker] : workers_) {
+          if (worker.session == send->session) Obey(name, worker, send->message);
+        }
+      } else {
+        for (auto& [name, worker] : workers_) {
+          if (worker.session == std::get<CloseSession>(command).session) worker.session = {};
+        }
+      }
+    }
+  }
+
+  // What must hold for every record in the order of the journal.
+  void CheckRecord(const v1::Record& record) {
+    if (record.has_epoch_started()) {
+      EXPECT_GT(record.epoch_started().epoch(), epoch_);
+      epoch_ = record.epoch_started().epoch();
+    } else if (record.has_attempt_started()) {
+      const v1::AttemptStarted& started = record.attempt_started();
+      EXPECT_EQ(live_.count(started.job_id()), 0u) << "a second live attempt of a job";
+      EXPECT_EQ(ends_.count(started.job_id()), 0u) << "an ended job is started";
+      EXPECT_EQ(started.attempt(), ++newest_[started.job_id()]);
+      live_.insert(started.job_id());
+      for (const v1::RankPlacement& rank : started.ranks()) {
+        for (const uint32_t slot : rank.slots()) {
+          EXPECT_TRUE(used_.emplace(std::pair(rank.node(), slot), started.job_id()).second)
+              << "slot " << slot << " of " << rank.node() << " is given twice";
+        }
+      }
+    } else if (record.has_attempt_ended()) {
+      EXPECT_EQ(live_.erase(record.attempt_ended().job_id()), 1u);
+      std::erase_if(used_, [&](const auto& entry) {
+        return entry.second == record.attempt_ended().job_id();
+      });
+    } else if (record.has_commit_permitted()) {
+      EXPECT_EQ(record.commit_permitted().attempt(), newest_[record.commit_permitted().job_id()]);
+      EXPECT_EQ(live_.count(record.commit_permitted().job_id()), 1u);
+    } else if (record.has_job_ended()) {
+      EXPECT_TRUE(ends_.emplace(record.job_ended().job_id(), record.job_ended().state()).second)
+          << "a final state is changed";
+    }
+  }
+
+  void Obey(const std::string& name, FakeWorker& worker, const v1::CoordinatorMessage& message) {
+    if (Below(20) == 0) return;  // lost with the process that should have handled it
+    if (message.has_start()) {
+      const v1::StartRanks& start = message.start();
+      const auto [at, added] = worker.attempts.try_emplace({start.job_id(), start.attempt()});
+      if (!added) return;
+      for (const v1::RankPlacement& rank : start.ranks()) {
+        if (rank.node() == name) at->second.ranks.push_back(rank.rank());
+      }
+      if (start.resume_size() > 0) at->second.first_step = start.resume(0).step();
+      at->second.step = at->second.first_step;
+    } else if (message.has_stop()) {
+      worker.attempts[{message.stop().job_id(), message.stop().attempt()}].killed = true;
+    } else if (message.has_release()) {
+      const Key key(message.release().job_id(), message.release().attempt());
+      const auto found = worker.attempts.find(key);
+      if (found == worker.attempts.end()) return;
+      EXPECT_TRUE(Stopped(found->second)) << "an attempt with processes is released";
+      worker.attempts.erase(found);
+    }
+  }
+
+  static bool Stopped(const FakeAttempt& attempt) {
+    return attempt.killed || attempt.finished || attempt.failed_rank >= 0;
+  }
+
+  static v1::AttemptReport ReportOf(const Key& key, const FakeAttempt& attempt) {
+    v1::AttemptReport report;
+    report.set_job_id(key.first);
+    report.set_attempt(key.second);
+    report.set_state(Stopped(attempt) ? v1::LOCAL_ATTEMPT_STATE_STOPPED
+                                      : v1::LOCAL_ATTEMPT_STATE_ACTIVE);
+    for (const uint32_t number : attempt.ranks) {
+      v1::RankReport* rank = report.add_ranks();
+      rank->set_rank(number);
+      rank->set_state(Stopped(attempt) ? v1::RANK_STATE_EXITED : v1::RANK_STATE_RUNNING);
+      if (!attempt.finished && Stopped(attempt)) {
+        rank->set_signal(9);
+        rank->set_stopped_by_us(static_cast<int>(number) != attempt.failed_rank);
+      }
+      rank->mutable_progress()->set_step(attempt.step);
+      rank->mutable_progress()->set_first_step(attempt.first_step);
+      rank->mutable_progress()->set_updates(attempt.step + 1);
+    }
+    return report;
+  }
+
+  void Say(const FakeWorker& worker, v1::WorkerMessage message) {
+    if (worker.up && worker.session.value() != 0) Do(WorkerSaid{worker.session, std::move(message)});
+  }
+
+  void Beat(const FakeWorker& worker) {
+    v1::WorkerMessage message;
+    message.mutable_heartbeat();
+    for (const auto& [key, attempt] : worker.attempts) {
+      *message.mutable_heartbeat()->add_attempts() = ReportOf(key, attempt);
+    }
+    Say(worker, std::move(message));
+  }
+
+  void Connect(const std::string& name, FakeWorker& worker) {
+    worker.session = SessionId(++last_session_);
+    WorkerConnected input{worker.session, {}};
+    input.hello.set_node(name);
+    input.hello.set_slots(2);
+    input.hello.set_incarnation(worker.incarnation);
+    input.hello.set_highest_epoch(epoch_);
+    for (const auto& [key, attempt] : worker.attempts) {
+      *input.hello.add_attempts() = ReportOf(key, attempt);
+    }
+    Do(input);
+  }
+
+  void Pass(absl::Duration span) {
+    for (const absl::Time end = now_ + span; now_ < end;) {
+      now_ += absl::Milliseconds(100);
+      for (auto& [name, worker] : workers_) {
+        if (!worker.up) continue;
+        if (worker.session.value() == 0 && Below(8) == 0) Connect(name, worker);
+        if (Below(4) == 0) Beat(worker);
+      }
+      Do(Tick{});
+    }
+  }
+
+  // Training goes on; now and then rank 0 commits.
+  void Work(FakeWorker& worker) {
+    std::vector<v1::WorkerMessage> said;
+    for (auto& [key, attempt] : worker.attempts) {
+      if (!worker.up || Stopped(attempt) || attempt.ranks.empty()) continue;
+      attempt.step += 1 + Below(5);
+      if (attempt.step >= kSteps) attempt.finished = true;
+      if (attempt.ranks[0] != 0) continue;
+      v1::WorkerMessage request, done;
+      request.mutable_commit_request()->set_job_id(key.first);
+      request.mutable_commit_request()->set_attempt(key.second);
+      request.mutable_commit_request()->mutable_checkpoint()->set_step(attempt.step);
+      done.mutable_commit_done()->set_job_id(key.first);
+      done.mutable_commit_done()->set_attempt(key.second);
+      done.mutable_commit_done()->mutable_checkpoint()->set_step(attempt.step);
+      said.push_back(request);
+      if (Below(2) == 0) said.push_back(done);
+    }
+    for (v1::WorkerMessage& message : said) Say(worker, std::move(message));
+  }
+
+  void KillRank(FakeWorker& worker) {
+    for (auto& [key, attempt] : worker.attempts) {
+      if (Stopped(attempt) || attempt.ranks.empty()) continue;
+      attempt.failed_rank = static_cast<int>(attempt.ranks[Below(attempt.ranks.size())]);
+      break;
+    }
+    Beat(worker);
+  }
+
+  void Disconnect(FakeWorker& worker) {
+    if (worker.session.value() == 0) return;
+    const SessionId session = worker.session;
+    worker.session = {};
+    Do(WorkerDisconnected{session, "cut"});
+  }
+
+  // With the machine its ranks go too; without, the next life adopts them.
+  void KillWorker(FakeWorker& worker, bool machine) {
+    Disconnect(worker);
+    ++worker.incarnation;
+    if (machine) worker.attempts.clear();
+    worker.up = Below(3) > 0;
+    if (!worker.up && Below(2) == 0) worker.up = true;
+  }
+
+  void RestartCoordinator() {
+    cluster_ = std::make_unique<Cluster>(options_);
+    for (const v1::Record& record : records_) cluster_->Apply(record);
+    for (auto& [name, worker] : workers_) worker.session = {};
+    Do(Start{""});
+  }
+
+  void Submit() {
+    SubmitJob input;
+    v1::JobSpec* spec = input.request.mutable_spec();
+    spec->set_name("j" + std::to_string(Below(6)));
+    v1::Axis* axis = spec->add_mesh();
+    axis->set_name("data");
+    axis->set_size(static_cast<uint32_t>(1 + Below(6)));
+    spec->mutable_train()->set_steps(kSteps);
+    Do(input);
+  }
+
+  void Cancel() {
+    CancelJob input;
+    input.request.set_job_id(1 + Below(newest_.size() + 1));
+    Do(input);
+  }
+
+  void Admit(const std::string& name, v1::NodeAdmission admission) {
+    SetNodeAdmission input;
+    input.request.set_node(name);
+    input.request.set_admission(admission);
+    Do(input);
+  }
+
+  std::mt19937_64 random_;
+  Options options_;
+  std::unique_ptr<Cluster> cluster_;
+  absl::Time now_;
+  std::map<std::string, FakeWorker> workers_;
+  std::vector<v1::Record> records_;
+  uint64_t last_session_ = 0;
+  // What the journal says, kept apart from the core.
+  uint64_t epoch_ = 0;
+  std::map<uint64_t, uint64_t> newest_;
+  std::set<uint64_t> live_;
+  std::map<std::pair<std::string, uint32_t>, uint64_t> used_;
+  std::map<uint64_t, v1::JobState> ends_;
+};
+
+TEST(Simulation, InvariantsHoldAndEveryJobEnds) {
+  std::map<v1::JobState, int> ends;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    World world(seed);
+    for (int act = 0; act < 300; ++act) {
+      world.RandomAct();
+      if (act % 20 == 0) {
+        ASSERT_EQ(world.View(), world.Replayed());
+      }
+      if (HasFailure()) return;
+    }
+    world.Settle();
+    ASSERT_EQ(world.Unfinished(), 0) << "a job never ends:\n" << world.View();
+    ASSERT_EQ(world.View(), world.Replayed());
+    for (const auto& [job, state] : world.ends()) ++ends[state];
+    if (HasFailure()) return;
+  }
+  // The faults reach every way a job can end.
+  EXPECT_GT(ends[v1::JOB_STATE_SUCCEEDED], 100);
+  EXPECT_GT(ends[v1::JOB_STATE_CANCELLED], 100);
+}
+
+}  // namespace
+}  // namespace muster::coordinator::core

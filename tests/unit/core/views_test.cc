@@ -1,0 +1,106 @@
+// Paging, filters and the ring of events, seen from outside.
+#include <gtest/gtest.h>
+
+#include "coordinator/core/cluster.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+class Views : public testing::Test {
+ protected:
+  Views() {
+    options_.events_kept = 10;
+    cluster_ = Cluster(options_);
+    cluster_.Step(Start{"c0ffee42"}, now_);
+  }
+  void Submit(const std::string& name) {
+    SubmitJob input;
+    input.request.mutable_spec()->set_name(name);
+    cluster_.Step(input, now_);
+  }
+  void Cancel(uint64_t id) {
+    CancelJob input;
+    input.request.set_job_id(id);
+    cluster_.Step(input, now_);
+  }
+
+  Options options_;
+  Cluster cluster_{Options()};
+  absl::Time now_ = absl::FromUnixSeconds(1000);
+};
+
+TEST_F(Views, JobsPageNewestFirst) {
+  for (int i = 1; i <= 5; ++i) Submit("j" + std::to_string(i));
+  v1::ListJobsRequest request;
+  request.set_page_size(2);
+  std::vector<uint64_t> ids;
+  do {
+    const auto page = cluster_.ListJobs(request);
+    ASSERT_TRUE(page.ok());
+    ASSERT_LE(page->jobs_size(), 2);
+    for (const v1::Job& job : page->jobs()) ids.push_back(job.id());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(ids, (std::vector<uint64_t>{5, 4, 3, 2, 1}));
+  request.set_page_token("x1");
+  EXPECT_EQ(cluster_.ListJobs(request).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(Views, JobsFilterByState) {
+  Submit("a");
+  Submit("b");
+  Cancel(1);
+  v1::ListJobsRequest request;
+  request.add_states(v1::JOB_STATE_CANCELLED);
+  const auto page = cluster_.ListJobs(request);
+  ASSERT_EQ(page->jobs_size(), 1);
+  EXPECT_EQ(page->jobs(0).id(), 1u);
+  EXPECT_EQ(page->revision(), cluster_.revision());
+}
+
+TEST_F(Views, TheNewestJobOfAName) {
+  Submit("a");
+  Cancel(1);
+  Submit("a");
+  v1::GetJobRequest request;
+  request.set_name("a");
+  EXPECT_EQ(cluster_.GetJob(request)->job().id(), 2u);
+  request.set_name("b");
+  EXPECT_EQ(cluster_.GetJob(request).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(Views, EventsAfterARevisionMissNothingOrSaySo) {
+  Submit("a");
+  const uint64_t seen = cluster_.revision();
+  Submit("b");
+  Cancel(1);
+  const auto events = cluster_.EventsAfter(seen, JobId());
+  ASSERT_TRUE(events.ok());
+  ASSERT_EQ(events->size(), 3u);  // submitted, cancelling, ended
+  EXPECT_GT((*events)[0].revision(), seen);
+  EXPECT_EQ(cluster_.EventsAfter(seen, JobId(1))->size(), 2u);
+  for (int i = 0; i < 10; ++i) Submit("c" + std::to_string(i));
+  EXPECT_EQ(cluster_.EventsAfter(seen, JobId()).status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_TRUE(cluster_.EventsAfter(cluster_.revision(), JobId())->empty());
+}
+
+TEST_F(Views, NodesPageByName) {
+  for (const char* name : {"n2", "n1", "n3"}) {
+    WorkerConnected input{SessionId(name[1]), {}};
+    input.hello.set_node(name);
+    input.hello.set_slots(1);
+    cluster_.Step(input, now_);
+  }
+  v1::ListNodesRequest request;
+  request.set_page_size(2);
+  const auto first = cluster_.ListNodes(request);
+  ASSERT_EQ(first->nodes_size(), 2);
+  EXPECT_EQ(first->nodes(0).name(), "n1");
+  request.set_page_token(first->next_page_token());
+  EXPECT_EQ(cluster_.ListNodes(request)->nodes(0).name(), "n3");
+  EXPECT_EQ(cluster_.GetCluster().nodes_ready(), 3u);
+  EXPECT_EQ(cluster_.GetCluster().slots_total(), 3u);
+}
+
+}  // namespace
+}  // namespace muster::coordinator::core
