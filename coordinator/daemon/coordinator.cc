@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include <array>
+#include <chrono>
 #include <utility>
 #include <variant>
 
@@ -72,6 +73,7 @@ struct Coordinator::Parts {
 
 absl::StatusOr<core::Cluster> Coordinator::Parts::OpenState(const CoordinatorOptions& options) {
   MUSTER_ASSIGN_OR_RETURN(folder, journal::StateFolder::Open(options.state_path));
+  MUSTER_RETURN_IF_ERROR(rpc::CheckListen(options.listen));
   if (options.repair_by_truncation) {
     MUSTER_ASSIGN_OR_RETURN(const journal::RepairReport report,
                             journal::RepairByTruncation(folder->journal_path()));
@@ -182,7 +184,8 @@ void Coordinator::Parts::Close() {
   gateway.CloseAll(gone);
   if (metrics_http != nullptr) metrics_http.reset();
   if (server != nullptr) {
-    server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+    // Every call has its answer by now; this is for idle connections to say goodbye.
+    server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
     server->Wait();
     server.reset();
   }

@@ -1,12 +1,22 @@
 #include "coordinator/rpc/job_service.h"
 
+#include <utility>
+
 #include "common/status.h"
 #include "coordinator/rpc/ask_mailbox.h"
 #include "coordinator/rpc/request_limits.h"
+#include "spec/defaults.h"
 #include "spec/validate.h"
 
 namespace muster::coordinator::rpc {
 namespace {
+
+// A client that is not ours may leave out what has a default.
+v1::JobSpec Filled(const v1::JobSpec& spec) {
+  v1::JobSpec filled = spec;
+  spec::FillUnset(&filled);
+  return filled;
+}
 
 absl::Status CheckSpec(const v1::JobSpec& spec) {
   const size_t bytes = spec.ByteSizeLong();
@@ -24,7 +34,7 @@ absl::Status CheckSubmit(const v1::SubmitJobRequest& request) {
   if (!request.has_spec()) {
     return InvalidArgument("submit job: the request has no spec; fill in SubmitJobRequest.spec");
   }
-  return CheckSpec(request.spec());
+  return absl::OkStatus();
 }
 
 absl::Status CheckCancel(const v1::CancelJobRequest& request) {
@@ -41,8 +51,12 @@ grpc::ServerUnaryReactor* JobService::SubmitJob(grpc::CallbackServerContext* con
                                                 const v1::SubmitJobRequest* request,
                                                 v1::SubmitJobResponse* response) {
   if (const absl::Status bad = CheckSubmit(*request); !bad.ok()) return Refuse(context, bad);
-  return Submit(mailbox_, replies_, context, response,
-                [&](RequestToken token) { return core::SubmitJob{token, *request}; });
+  v1::SubmitJobRequest filled = *request;
+  *filled.mutable_spec() = Filled(request->spec());
+  if (const absl::Status bad = CheckSpec(filled.spec()); !bad.ok()) return Refuse(context, bad);
+  return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
+    return core::SubmitJob{token, std::move(filled)};
+  });
 }
 
 grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
@@ -70,9 +84,11 @@ grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* JobService::PlanJob(grpc::CallbackServerContext* context,
                                               const v1::PlanJobRequest* request,
                                               v1::PlanJobResponse* response) {
-  if (const absl::Status bad = CheckSpec(request->spec()); !bad.ok()) return Refuse(context, bad);
-  return Ask(mailbox_, context, response,
-             [request](const core::Cluster& cluster) { return cluster.PlanJob(*request); });
+  v1::PlanJobRequest filled;
+  *filled.mutable_spec() = Filled(request->spec());
+  if (const absl::Status bad = CheckSpec(filled.spec()); !bad.ok()) return Refuse(context, bad);
+  return Ask(mailbox_, context, response, [filled = std::move(filled)](
+                 const core::Cluster& cluster) { return cluster.PlanJob(filled); });
 }
 
 }  // namespace muster::coordinator::rpc

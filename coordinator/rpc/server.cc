@@ -1,10 +1,12 @@
 #include "coordinator/rpc/server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,7 +42,7 @@ absl::StatusOr<HostPort> Split(const std::string& listen) {
 }
 
 // gRPC does not say why it cannot bind, so a socket of our own finds out.
-absl::Status WhyNotBound(const std::string& listen, const HostPort& parts) {
+absl::Status TryBind(const std::string& listen, const HostPort& parts) {
   addrinfo hints = {};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -48,30 +50,42 @@ absl::Status WhyNotBound(const std::string& listen, const HostPort& parts) {
   std::string host = parts.host;
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
   addrinfo* found = nullptr;
-  if (const int error = getaddrinfo(host.c_str(), parts.port.c_str(), &hints, &found); error != 0) {
+  if (const int failed = getaddrinfo(host.c_str(), parts.port.c_str(), &hints, &found); failed != 0) {
     return Unavailable("listen on {}: {}; choose an address of this machine with --listen", listen,
-                       gai_strerror(error));
+                       gai_strerror(failed));
   }
-  std::string why = "unknown reason";
+  int error = 0;
   const int fd = socket(found->ai_family, found->ai_socktype, 0);
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd, 1) != 0) {
-    why = std::strerror(errno);
+    error = errno;
   }
   close(fd);
   freeaddrinfo(found);
+  if (error == 0) return absl::OkStatus();
   return Unavailable("listen on {}: {}; stop the program that uses it or choose another with "
-                     "--listen", listen, why);
+                     "--listen", listen, std::strerror(error));
+}
+
+void LogFromGrpc(gpr_log_func_args* args) {
+  spdlog::debug("grpc: {}:{}: {}", args->file, args->line, args->message);
 }
 
 }  // namespace
+
+absl::Status CheckListen(const std::string& listen) {
+  MUSTER_ASSIGN_OR_RETURN(const HostPort parts, Split(listen));
+  return TryBind(listen, parts);
+}
 
 absl::StatusOr<RunningServer> StartServer(const std::string& listen,
                                           const std::vector<grpc::Service*>& services) {
   MUSTER_ASSIGN_OR_RETURN(const HostPort parts, Split(listen));
   static std::once_flag once;
   std::call_once(once, [] {
+    // What matters is said by us, in one line.
+    gpr_set_log_function(LogFromGrpc);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
@@ -99,7 +113,10 @@ absl::StatusOr<RunningServer> StartServer(const std::string& listen,
 
   RunningServer running;
   running.server = builder.BuildAndStart();
-  if (running.server == nullptr || port == 0) return WhyNotBound(listen, parts);
+  if (running.server == nullptr || port == 0) {
+    MUSTER_RETURN_IF_ERROR(TryBind(listen, parts));
+    return Unavailable("listen on {}: gRPC cannot bind it; choose another with --listen", listen);
+  }
   running.address = parts.host + ":" + std::to_string(port);
   return running;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace grpc {
@@ -20,6 +21,9 @@ struct RunningServer {
   std::unique_ptr<grpc::Server> server;
   std::string address;  // as bound: host:port, with the port that was given or found
 };
+
+// Whether `listen` can be bound now: to find out before anything else is done.
+absl::Status CheckListen(const std::string& listen);
 
 // `listen`: host:port; port 0 takes any free one.
 absl::StatusOr<RunningServer> StartServer(const std::string& listen,
