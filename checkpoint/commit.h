@@ -27,7 +27,8 @@ struct CommitRecord {
 std::string CommitText(const CommitRecord& record);
 absl::StatusOr<CommitRecord> ParseCommit(std::string_view text);  // kDataLoss
 
-// Writes manifest.json durably. An uncommitted older one is replaced.
+// Writes manifest.json durably. An uncommitted older one is replaced. In a committed folder: ok if
+// it is the committed one (so the pair WriteManifest, Commit may be repeated), else kAlreadyExists.
 absl::Status WriteManifest(const std::string& folder, const Manifest& manifest,
                            FileSystem& files = PosixFiles());
 

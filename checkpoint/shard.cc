@@ -123,6 +123,11 @@ absl::StatusOr<ShardDigest> WriteShard(
   if (!IsShardFile(name)) {
     return InvalidArgument("writer name \"{}\": use letters, digits and . _ -", writer);
   }
+  MUSTER_ASSIGN_OR_RETURN(const bool committed, files.Exists(folder + "/COMMIT"));
+  if (committed) {
+    return AlreadyExists("save {}/{}: the checkpoint is committed; nothing was written", folder,
+                         name);
+  }
   MUSTER_ASSIGN_OR_RETURN(const std::vector<Slice> ordered, InFileOrder(slices));
   std::vector<Box> boxes;
   for (const Slice& slice : ordered) boxes.push_back(slice.box);

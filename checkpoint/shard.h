@@ -61,7 +61,8 @@ std::string WriterName(uint64_t rank);  // 5 → "w00005"
 // tensors are left out. No slices: a valid file without tensors. `metadata` goes into the
 // safetensors header. An older file of that name is replaced.
 //
-// Errors: kInvalidArgument for bad slices. kResourceExhausted says how many bytes were needed and
+// Errors: kInvalidArgument for bad slices. kAlreadyExists if the folder is committed: what is
+// committed is never written to again. kResourceExhausted says how many bytes were needed and
 // free; the temporary file is gone then.
 absl::StatusOr<ShardDigest> WriteShard(
     const std::string& folder, const std::string& writer, std::span<const Slice> slices,
