@@ -23,15 +23,13 @@ std::string ToText(const std::vector<std::byte>& bytes) {
 
 absl::StatusOr<std::string> CheckpointSaver::WriteOwnShard(uint64_t step,
                                                            const std::vector<Section>& sections) {
-  MUSTER_ASSIGN_OR_RETURN(std::string folder,
-                          checkpoint::PrepareCheckpointFolder(
-                              options_.root, {step, options_.attempt}, files_));
+  MUSTER_ASSIGN_OR_RETURN(std::string folder, checkpoint::PrepareCheckpointFolder(
+                                                  options_.root, {step, options_.attempt}, files_));
   std::vector<checkpoint::Slice> slices;
   for (const Section& section : sections) {
     slices.push_back({section.box, std::as_bytes(section.floats)});
   }
-  const std::string writer =
-      checkpoint::WriterName(static_cast<uint64_t>(groups_.world->rank()));
+  const std::string writer = checkpoint::WriterName(static_cast<uint64_t>(groups_.world->rank()));
   MUSTER_ASSIGN_OR_RETURN(checkpoint::ShardDigest digest,
                           checkpoint::WriteShard(folder, writer, slices, {}, files_));
   return checkpoint::SerializeDigest(digest);
@@ -54,8 +52,8 @@ absl::StatusOr<bool> CheckpointSaver::Save(uint64_t step, const checkpoint::RunS
   if (outcome.ok()) return true;
   if (!SaidByAll(outcome)) return outcome;
   if (groups_.first()) {
-    console_.problem(fmt::format("save of step {} failed: {}; {}", step,
-                                 std::string(outcome.message()), next));
+    console_.problem(
+        fmt::format("save of step {} failed: {}; {}", step, std::string(outcome.message()), next));
   }
   return false;
 }
@@ -141,8 +139,8 @@ void CheckpointSaver::Poll(int timeout_ms) {
     std::string reason;
     const absl::StatusOr<CommitAnswer> answer = link_->PollCommit(step, timeout_ms, &reason);
     if (!answer.ok()) {
-      console_.problem(fmt::format("commit of step {}: {}", step,
-                                   std::string(answer.status().message())));
+      console_.problem(
+          fmt::format("commit of step {}: {}", step, std::string(answer.status().message())));
       waiting_.pop_front();
       continue;
     }
@@ -154,8 +152,8 @@ void CheckpointSaver::Poll(int timeout_ms) {
         break;
       case CommitAnswer::kPermitted:
         if (const absl::Status done = Commit(waiting_.front()); !done.ok()) {
-          console_.problem(fmt::format("commit of step {} failed: {}", step,
-                                       std::string(done.message())));
+          console_.problem(
+              fmt::format("commit of step {} failed: {}", step, std::string(done.message())));
         }
         break;
     }

@@ -6,10 +6,11 @@ namespace muster::trainer::loop {
 
 CommandLine ParseCommandLine(int argc, const char* const* argv) {
   CommandLine line;
-  CLI::App app("Trains a language model as one rank of a job; samples from and evaluates its "
-               "checkpoints.\nExit codes: 0 done, 1 error, 2 usage or job file, 3 a person must "
-               "act (data changed, all checkpoints damaged), 75 stopped by order after a save.",
-               "muster-train");
+  CLI::App app(
+      "Trains a language model as one rank of a job; samples from and evaluates its "
+      "checkpoints.\nExit codes: 0 done, 1 error, 2 usage or job file, 3 a person must "
+      "act (data changed, all checkpoints damaged), 75 stopped by order after a save.",
+      "muster-train");
   app.require_subcommand(1);
   app.option_defaults()->always_capture_default();
 
@@ -40,10 +41,8 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   eval->add_option("--checkpoint", line.eval.checkpoint, "a checkpoint, or a job's folder")
       ->required();
   eval->add_option("--data", line.eval.data, "dataset (default: the one trained on)");
-  eval->add_option("--samples", line.eval.samples, "held-out windows")
-      ->check(CLI::PositiveNumber);
-  eval->add_option("--batch", line.eval.batch, "windows at a time")
-      ->check(CLI::Range(1, 4096));
+  eval->add_option("--samples", line.eval.samples, "held-out windows")->check(CLI::PositiveNumber);
+  eval->add_option("--batch", line.eval.batch, "windows at a time")->check(CLI::Range(1, 4096));
 
   try {
     app.parse(argc, argv);
@@ -54,9 +53,9 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     for (const CLI::App* verb : {run, sample, eval}) {
       if (verb->parsed()) about = verb;
     }
-    line.message = help ? about->help()
-                        : "muster-train: " + std::string(error.what()) +
-                              "; see muster-train --help\n";
+    line.message =
+        help ? about->help()
+             : "muster-train: " + std::string(error.what()) + "; see muster-train --help\n";
     return line;
   }
   line.verb = run->parsed() ? Verb::kRun : sample->parsed() ? Verb::kSample : Verb::kEval;

@@ -81,8 +81,8 @@ void ReadMesh(Reader* reader, TrainConfig* config) {
   try {
     for (const auto& axis : mesh) {
       const YAML::Node& size = axis.second.IsMap() ? axis.second["size"] : axis.second;
-      text += (text.empty() ? "" : ",") + axis.first.as<std::string>() + "=" +
-              size.as<std::string>();
+      text +=
+          (text.empty() ? "" : ",") + axis.first.as<std::string>() + "=" + size.as<std::string>();
     }
   } catch (const YAML::Exception&) {
     reader->Fail(InvalidArgument(

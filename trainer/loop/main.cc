@@ -59,8 +59,8 @@ absl::StatusOr<TrainingOptions> MakeOptions(const RunFlags& flags) {
   TrainingOptions options;
   MUSTER_ASSIGN_OR_RETURN(options.config, ReadTrainConfig(flags.config));
   const TrainConfig& config = options.config;
-  options.checkpoints = flags.checkpoints.empty() ? config.checkpoint_path + "/" + config.name
-                                                  : flags.checkpoints;
+  options.checkpoints =
+      flags.checkpoints.empty() ? config.checkpoint_path + "/" + config.name : flags.checkpoints;
   options.job_uid = Env("MUSTER_JOB_UID").empty() ? config.name : Env("MUSTER_JOB_UID");
   options.attempt = flags.attempt;
   if (!flags.resume.empty()) {
@@ -76,9 +76,8 @@ absl::StatusOr<TrainingOptions> MakeOptions(const RunFlags& flags) {
                              flags.config, config.mesh.ToString(), mesh);
     }
   }
-  options.verify_data = Env("MUSTER_LOCAL_RANK").empty()
-                            ? Env("OMPI_COMM_WORLD_LOCAL_RANK") != "1"
-                            : Env("MUSTER_LOCAL_RANK") == "0";
+  options.verify_data = Env("MUSTER_LOCAL_RANK").empty() ? Env("OMPI_COMM_WORLD_LOCAL_RANK") != "1"
+                                                         : Env("MUSTER_LOCAL_RANK") == "0";
   if (const std::string fail = Env("MUSTER_TEST_FAIL"); !fail.empty()) {
     MUSTER_ASSIGN_OR_RETURN(options.fail, ParseFailInjection(fail));
   }
@@ -126,8 +125,7 @@ int Sample(const SampleFlags& flags) {
 
 absl::StatusOr<std::string> Evaluate(const EvalFlags& flags) {
   MUSTER_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(flags.checkpoint, flags.batch));
-  const std::string data =
-      flags.data.empty() ? trained.manifest.run.dataset_path : flags.data;
+  const std::string data = flags.data.empty() ? trained.manifest.run.dataset_path : flags.data;
   MUSTER_ASSIGN_OR_RETURN(std::unique_ptr<data::Batches> batches,
                           data::Batches::Open(data, trained.model->config().context, flags.batch,
                                               trained.manifest.run.seed));
@@ -139,9 +137,8 @@ absl::StatusOr<std::string> Evaluate(const EvalFlags& flags) {
   auto world = collective::MakeInProcessWorld(1);
   MUSTER_ASSIGN_OR_RETURN(parallel::Mesh mesh, parallel::Mesh::Parse("data=1"));
   MUSTER_ASSIGN_OR_RETURN(RankGroups groups, MakeRankGroups(mesh, *world[0]));
-  MUSTER_ASSIGN_OR_RETURN(
-      double bits_per_byte,
-      BitsPerByte(*trained.model, trained.params.span(), *batches, flags.samples, groups));
+  MUSTER_ASSIGN_OR_RETURN(double bits_per_byte, BitsPerByte(*trained.model, trained.params.span(),
+                                                            *batches, flags.samples, groups));
   return fmt::format("step {} bits_per_byte {:.4f} over {} windows", trained.manifest.step,
                      bits_per_byte, batches->HeldOutWindows(flags.samples));
 }

@@ -8,10 +8,10 @@ namespace muster::trainer::loop {
 
 std::string ModelJson(const parallel::ModelConfig& config) {
   const nlohmann::json json = {
-      {"layers", config.layers},         {"d_model", config.d_model},
-      {"heads", config.heads},           {"kv_heads", config.kv_heads},
-      {"ffn", config.ffn},               {"context", config.context},
-      {"vocab", config.vocab},           {"rope_theta", config.rope_theta},
+      {"layers", config.layers},     {"d_model", config.d_model},
+      {"heads", config.heads},       {"kv_heads", config.kv_heads},
+      {"ffn", config.ffn},           {"context", config.context},
+      {"vocab", config.vocab},       {"rope_theta", config.rope_theta},
       {"norm_eps", config.norm_eps},
   };
   return json.dump();
@@ -31,9 +31,10 @@ absl::StatusOr<parallel::ModelConfig> ParseModelJson(const std::string& text) {
     config.rope_theta = json.at("rope_theta").get<double>();
     config.norm_eps = json.at("norm_eps").get<double>();
   } catch (const nlohmann::json::exception& error) {
-    return DataLoss("the checkpoint does not say what model it holds: {}; it was not saved by "
-                    "muster-train",
-                    error.what());
+    return DataLoss(
+        "the checkpoint does not say what model it holds: {}; it was not saved by "
+        "muster-train",
+        error.what());
   }
   MUSTER_RETURN_IF_ERROR(parallel::CheckModel(config, 1));
   return config;

@@ -24,8 +24,7 @@ absl::StatusOr<RankGroups> MakeRankGroups(const parallel::Mesh& mesh,
                                           collective::Collective& world) {
   if (world.size() != mesh.ranks()) {
     return InvalidArgument("mesh {} needs {} ranks, {} were started; start {} (mpirun -n {})",
-                           mesh.ToString(), mesh.ranks(), world.size(), mesh.ranks(),
-                           mesh.ranks());
+                           mesh.ToString(), mesh.ranks(), world.size(), mesh.ranks(), mesh.ranks());
   }
   RankGroups groups;
   groups.world = &world;
@@ -53,8 +52,8 @@ absl::Status Agree(collective::Collective& world, const absl::Status& mine) {
     if (all[r].empty()) continue;
     const std::string said = ToText(all[r]);
     const auto code = static_cast<absl::StatusCode>(said[0]);
-    absl::Status status(code, world.size() == 1 ? said.substr(1)
-                                                : fmt::format("rank {}: {}", r, said.substr(1)));
+    absl::Status status(
+        code, world.size() == 1 ? said.substr(1) : fmt::format("rank {}: {}", r, said.substr(1)));
     status.SetPayload(kAgreed, absl::Cord());
     return status;
   }

@@ -26,7 +26,8 @@ struct RankGroups {
 
 // Collective over the world. kInvalidArgument: the world's size is not the mesh's, or the mesh has
 // axes this trainer does not know.
-absl::StatusOr<RankGroups> MakeRankGroups(const parallel::Mesh& mesh, collective::Collective& world);
+absl::StatusOr<RankGroups> MakeRankGroups(const parallel::Mesh& mesh,
+                                          collective::Collective& world);
 
 // Every rank gives its status; all get ok, or the failure of the lowest failing rank, named. One
 // line for people then comes from one rank: see SaidByAll.

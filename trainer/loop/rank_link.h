@@ -22,8 +22,8 @@ class RankLink {
   virtual absl::Status Hello(int rank, int world_size) = 0;
   virtual void Publish(const muster_rank_status& status) = 0;
 
-  virtual bool WantedStop() = 0;       // save, then end
-  virtual uint64_t WantedSave() = 0;   // grows with each "save now"
+  virtual bool WantedStop() = 0;      // save, then end
+  virtual uint64_t WantedSave() = 0;  // grows with each "save now"
 
   // Rank 0 only. manifest_sha256 is hex.
   virtual absl::Status RequestCommit(uint64_t step, const std::string& manifest_sha256,

@@ -112,11 +112,13 @@ absl::StatusOr<std::optional<ResumePoint>> Share(
 }
 
 absl::Status CheckModel(const ResumePoint& point, const std::string& model_json) {
-  MUSTER_ASSIGN_OR_RETURN(parallel::ModelConfig saved, ParseModelJson(point.manifest.run.model_json));
+  MUSTER_ASSIGN_OR_RETURN(parallel::ModelConfig saved,
+                          ParseModelJson(point.manifest.run.model_json));
   if (ModelJson(saved) == model_json) return absl::OkStatus();
-  return FailedPrecondition("{}: saved from the model {}, the job says {}; use the model it was "
-                            "saved from, or another checkpoint folder",
-                            point.folder, ModelJson(saved), model_json);
+  return FailedPrecondition(
+      "{}: saved from the model {}, the job says {}; use the model it was "
+      "saved from, or another checkpoint folder",
+      point.folder, ModelJson(saved), model_json);
 }
 
 }  // namespace
@@ -136,8 +138,8 @@ absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
     if (!point.has_value()) return std::optional<Resumed>();
     from_init = point->folder == request.init_from;
     MUSTER_RETURN_IF_ERROR(Agree(*groups.world, CheckModel(*point, request.model_json)));
-    const absl::Status loaded = Agree(
-        *groups.world, LoadOwn(point->folder, point->manifest, sections, files));
+    const absl::Status loaded =
+        Agree(*groups.world, LoadOwn(point->folder, point->manifest, sections, files));
     if (loaded.ok()) {
       return std::optional<Resumed>(Resumed{point->folder, std::move(point->manifest), from_init});
     }

@@ -22,7 +22,7 @@ struct ResumeRequest {
   std::string root;  // folder of the job's checkpoints
   // What the coordinator permitted, newest first; nullopt: started without one, take what is there.
   std::optional<std::vector<checkpoint::Permitted>> permitted;
-  std::string init_from;  // one checkpoint's folder, for a job with none of its own; or ""
+  std::string init_from;   // one checkpoint's folder, for a job with none of its own; or ""
   std::string model_json;  // of this job; a checkpoint of another model is refused
 };
 

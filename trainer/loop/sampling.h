@@ -14,7 +14,7 @@
 namespace muster::trainer::loop {
 
 struct SamplingOptions {
-  std::string prompt;
+  std::string prompt = {};
   uint64_t tokens = 200;
   double temperature = 0.8;  // 0 = always the likeliest
   uint64_t top_k = 0;        // draw among the k likeliest; 0 = all

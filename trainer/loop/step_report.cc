@@ -20,8 +20,7 @@ struct Header {
 std::vector<std::byte> Pack(const StepReport& report) {
   const Header header{report.stop ? 1u : 0u, report.save, report.losses.size(),
                       report.squares.size()};
-  std::vector<std::byte> bytes(sizeof(header) +
-                               (header.losses + header.squares) * sizeof(double));
+  std::vector<std::byte> bytes(sizeof(header) + (header.losses + header.squares) * sizeof(double));
   std::byte* place = bytes.data();
   std::memcpy(place, &header, sizeof(header));
   place += sizeof(header);

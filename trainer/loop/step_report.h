@@ -20,9 +20,9 @@ struct StepReport {
 
 struct StepSummary {
   bool stop = false;
-  uint64_t save = 0;      // the largest
-  double loss_sum = 0;    // nats, micro-batches added in global order
-  double grad_norm = 0;   // blocks added in flat order, tensor rank by tensor rank
+  uint64_t save = 0;     // the largest
+  double loss_sum = 0;   // nats, micro-batches added in global order
+  double grad_norm = 0;  // blocks added in flat order, tensor rank by tensor rank
 };
 
 // Collective over the world; the same result on every rank.

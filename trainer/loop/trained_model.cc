@@ -37,8 +37,7 @@ absl::StatusOr<TrainedModel> LoadTrainedModel(const std::string& path, int batch
   for (const Section& section : NeededSections(table, trained.params.span(), nullptr)) {
     requests.push_back({section.box, std::as_writable_bytes(section.floats)});
   }
-  MUSTER_RETURN_IF_ERROR(
-      checkpoint::Load(trained.folder, trained.manifest, requests).status());
+  MUSTER_RETURN_IF_ERROR(checkpoint::Load(trained.folder, trained.manifest, requests).status());
   return trained;
 }
 
@@ -50,14 +49,16 @@ absl::StatusOr<std::unique_ptr<dataset::Tokenizer>> TokenizerOf(const checkpoint
   std::stringstream model;
   model << file.rdbuf();
   if (!file) {
-    return ErrnoError(errno, "read " + path + " (the checkpoint's tokenizer; give its dataset by "
-                             "--data)");
+    return ErrnoError(errno, "read " + path +
+                                 " (the checkpoint's tokenizer; give its dataset by "
+                                 "--data)");
   }
   const std::string reference = "bpe:" + dataset::Sha256Hex(model.str());
   if (reference != run.tokenizer) {
-    return FailedPrecondition("{}: not the tokenizer the model was trained with ({:.16} here, "
-                              "{:.16} wanted); give the right dataset by --data",
-                              path, reference, run.tokenizer);
+    return FailedPrecondition(
+        "{}: not the tokenizer the model was trained with ({:.16} here, "
+        "{:.16} wanted); give the right dataset by --data",
+        path, reference, run.tokenizer);
   }
   return dataset::MakeBpeTokenizer(model.str());
 }

@@ -103,9 +103,8 @@ absl::Status Training::SetUp() {
   kernels::cpu::FlushDenormals();
   page_.fields.target_steps = config_.steps;
   page_.Enter(MUSTER_PHASE_INIT);
-  MUSTER_RETURN_IF_ERROR(
-      Agree(world_, link_ == nullptr ? absl::OkStatus()
-                                     : link_->Hello(world_.rank(), world_.size())));
+  MUSTER_RETURN_IF_ERROR(Agree(
+      world_, link_ == nullptr ? absl::OkStatus() : link_->Hello(world_.rank(), world_.size())));
   absl::StatusOr<RankGroups> groups = MakeRankGroups(config_.mesh, world_);
   MUSTER_RETURN_IF_ERROR(Agree(world_, groups.status()));
   groups_ = *std::move(groups);
@@ -135,8 +134,8 @@ absl::Status Training::MakeModel() {
   MUSTER_ASSIGN_OR_RETURN(
       reducer_, optim::GradientReducer::Create(table, plan_, *groups_.data, config_.reproducible,
                                                config_.MicroBatchesPerRank(), !config_.zero));
-  optimizer_ = std::make_unique<optim::Optimizer>(config_.adamw, table, plan_, *groups_.data,
-                                                  config_.zero);
+  optimizer_ =
+      std::make_unique<optim::Optimizer>(config_.adamw, table, plan_, *groups_.data, config_.zero);
   return absl::OkStatus();
 }
 
@@ -154,8 +153,7 @@ absl::Status Training::ChooseAttempt() {
       ++attempt_;
     }
     MUSTER_RETURN_IF_ERROR(Agree(world_, listed));
-    MUSTER_RETURN_IF_ERROR(
-        world_.Broadcast(std::as_writable_bytes(std::span(&attempt_, 1)), 0));
+    MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&attempt_, 1)), 0));
   }
   saver_ = std::make_unique<CheckpointSaver>(
       SaverOptions{options_.checkpoints, options_.job_uid, attempt_, config_.keep}, groups_, link_,
@@ -253,15 +251,14 @@ absl::Status Training::Step() {
   MUSTER_ASSIGN_OR_RETURN(StepSummary summary, ExchangeReports(groups_, plan_, report));
   loss_ = summary.loss_sum / target_tokens;
   if (!std::isfinite(summary.grad_norm) || !std::isfinite(loss_)) {
-    return Agree(world_, FailedPrecondition(
-                             "step {}: loss {} and gradient norm {} are not finite; lower "
-                             "train.optimizer.lr or lengthen warmup_steps, and resume",
-                             number, loss_, summary.grad_norm));
+    return Agree(world_,
+                 FailedPrecondition("step {}: loss {} and gradient norm {} are not finite; lower "
+                                    "train.optimizer.lr or lengthen warmup_steps, and resume",
+                                    number, loss_, summary.grad_norm));
   }
   const double lr = optim::LearningRate(config_.schedule, number);
-  MUSTER_RETURN_IF_ERROR(optimizer_->Update(*reducer_, lr,
-                                            optim::ClipScale(summary.grad_norm, config_.clip),
-                                            number, params_.span()));
+  MUSTER_RETURN_IF_ERROR(optimizer_->Update(
+      *reducer_, lr, optim::ClipScale(summary.grad_norm, config_.clip), number, params_.span()));
   step_ = number;
   next_sample_ += static_cast<uint64_t>(config_.global_batch);
   tokens_ += static_cast<uint64_t>(target_tokens);
@@ -277,16 +274,15 @@ absl::Status Training::Step() {
   page_.fields.productive_seconds += seconds;
   page_.fields.tokens_per_second = target_tokens / seconds;
   page_.Publish();
-  Say(fmt::format("step {}/{} loss {:.4f} grad {:.3g} lr {:.2e} {:.0f} tok/s", step_,
-                  config_.steps, loss_, summary.grad_norm, lr, target_tokens / seconds));
+  Say(fmt::format("step {}/{} loss {:.4f} grad {:.3g} lr {:.2e} {:.0f} tok/s", step_, config_.steps,
+                  loss_, summary.grad_norm, lr, target_tokens / seconds));
   return absl::OkStatus();
 }
 
 absl::Status Training::Evaluate() {
   page_.Enter(MUSTER_PHASE_EVAL);
-  MUSTER_ASSIGN_OR_RETURN(
-      double bits_per_byte,
-      BitsPerByte(*model_, params_.span(), *batches_, config_.eval_samples, groups_));
+  MUSTER_ASSIGN_OR_RETURN(double bits_per_byte, BitsPerByte(*model_, params_.span(), *batches_,
+                                                            config_.eval_samples, groups_));
   if (bits_per_byte == 0) return absl::OkStatus();
   bits_per_byte_ = bits_per_byte;
   if (first_bits_per_byte_ == 0) first_bits_per_byte_ = bits_per_byte;
@@ -342,8 +338,8 @@ absl::StatusOr<bool> Training::SaveForSure(double seconds) {
     if (!saved) {
       MUSTER_ASSIGN_OR_RETURN(saved, Save("trying again"));
     }
-    MUSTER_ASSIGN_OR_RETURN(
-        bool committed, saver_->Settle(step_, std::max(1.0, seconds - watch.Seconds())));
+    MUSTER_ASSIGN_OR_RETURN(bool committed,
+                            saver_->Settle(step_, std::max(1.0, seconds - watch.Seconds())));
     if (committed || step_ == first_step_) return true;
     saved = false;
     char again = watch.Seconds() < seconds ? 1 : 0;
@@ -367,9 +363,8 @@ absl::StatusOr<TrainingResult> Training::Run() {
     }
   }
   const bool stopped = stop_ && !last();
-  MUSTER_ASSIGN_OR_RETURN(
-      bool committed,
-      SaveForSure(stopped ? options_.stop_save_seconds : options_.final_save_seconds));
+  MUSTER_ASSIGN_OR_RETURN(bool committed, SaveForSure(stopped ? options_.stop_save_seconds
+                                                              : options_.final_save_seconds));
   page_.Enter(MUSTER_PHASE_IDLE);
   if (!committed && !stopped) {
     return Agree(world_, Unavailable("the last checkpoint (step {}) could not be committed in "

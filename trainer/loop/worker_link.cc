@@ -25,8 +25,8 @@ class WorkerLink : public RankLink {
   ~WorkerLink() override { muster_rank_close(link_); }
 
   absl::Status Hello(int rank, int world_size) override {
-    return Result(muster_rank_hello(link_, static_cast<uint32_t>(rank),
-                                    static_cast<uint32_t>(world_size)));
+    return Result(
+        muster_rank_hello(link_, static_cast<uint32_t>(rank), static_cast<uint32_t>(world_size)));
   }
   void Publish(const muster_rank_status& status) override { muster_rank_publish(link_, &status); }
   bool WantedStop() override { return muster_rank_wanted_stop(link_) != 0; }

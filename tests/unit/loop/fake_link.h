@@ -1,0 +1,77 @@
+// A worker that answers as told.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "trainer/loop/rank_link.h"
+
+namespace muster::trainer::loop {
+
+class FakeLink : public RankLink {
+ public:
+  enum class Commits { kPermitted, kNeverAnswered, kRefused, kPermittedLate };
+
+  explicit FakeLink(Commits commits) : commits_(commits) {}
+
+  // For ranks nobody asks anything of.
+  static FakeLink* Silent() {
+    static auto* link = new FakeLink(Commits::kRefused);
+    return link;
+  }
+
+  absl::Status Hello(int, int) override { return absl::OkStatus(); }
+  void Publish(const muster_rank_status& status) override {
+    if (this == Silent()) return;
+    last = status;
+  }
+  // Asked once per step, before the step is counted.
+  bool WantedStop() override {
+    if (this == Silent()) return false;
+    return ++asked_ == stop_after_steps;
+  }
+  uint64_t WantedSave() override {
+    return this != Silent() && save_after_steps > 0 && asked_ >= save_after_steps ? 1 : 0;
+  }
+  absl::Status RequestCommit(uint64_t step, const std::string&, uint64_t) override {
+    requested.push_back(step);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<CommitAnswer> PollCommit(uint64_t, int, std::string* reason) override {
+    switch (commits_) {
+      case Commits::kPermitted:
+        return CommitAnswer::kPermitted;
+      case Commits::kNeverAnswered:
+        return CommitAnswer::kPending;
+      case Commits::kRefused:
+        *reason = "commit refused: attempt 1 has ended";
+        return CommitAnswer::kRefused;
+      case Commits::kPermittedLate:
+        return ++polls_ % 3 == 0 ? CommitAnswer::kPermitted : CommitAnswer::kPending;
+    }
+    return CommitAnswer::kPending;
+  }
+  absl::Status CommitDone(uint64_t step, const std::string&, uint64_t) override {
+    done.push_back(step);
+    return absl::OkStatus();
+  }
+  absl::Status Pruned(uint64_t step, uint64_t attempt) override {
+    pruned.emplace_back(step, attempt);
+    return absl::OkStatus();
+  }
+
+  int stop_after_steps = 0;
+  int save_after_steps = 0;
+  muster_rank_status last = {};
+  std::vector<uint64_t> requested;
+  std::vector<uint64_t> done;
+  std::vector<std::pair<uint64_t, uint64_t>> pruned;
+
+ private:
+  Commits commits_;
+  int asked_ = 0;
+  int polls_ = 0;
+};
+
+}  // namespace muster::trainer::loop
