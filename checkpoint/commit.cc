@@ -53,6 +53,13 @@ absl::StatusOr<CommitRecord> ParseCommit(std::string_view text) {
 }
 
 absl::Status WriteManifest(const std::string& folder, const Manifest& manifest, FileSystem& files) {
+  MUSTER_ASSIGN_OR_RETURN(const bool committed, files.Exists(folder + "/COMMIT"));
+  if (committed) {
+    const absl::StatusOr<CommitRecord> old = ReadCommit(folder, files);
+    if (old.ok() && old->manifest_sha256 == manifest.sha256) return absl::OkStatus();
+    return AlreadyExists("save {}/manifest.json: the checkpoint is committed; nothing was written",
+                         folder);
+  }
   return Annotate(WriteFileDurably(files, folder, "manifest.json", ManifestText(manifest)),
                   fmt::format("save {}/manifest.json", folder));
 }
