@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/unit/coordinator_rpc/fake_worker.h"
 #include "tests/unit/coordinator_rpc/running_coordinator.h"
 

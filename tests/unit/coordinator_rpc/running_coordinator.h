@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "coordinator/daemon/coordinator.h"
 #include "muster/v1/cluster_service.grpc.pb.h"
@@ -18,10 +19,11 @@ namespace muster {
 
 class RunningCoordinator {
  public:
-  explicit RunningCoordinator(const std::string& state_path) {
+  explicit RunningCoordinator(const std::string& state_path,
+                              const std::string& metrics_listen = "") {
     coordinator::daemon::CoordinatorOptions options;
     options.listen = "127.0.0.1:0";
-    options.metrics_listen = "127.0.0.1:0";
+    options.metrics_listen = metrics_listen;
     options.state_path = state_path;
     auto started = coordinator::daemon::Coordinator::Start(options);
     CHECK(started.ok(), "{}", std::string(started.status().message()));

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <grpcpp/impl/codegen/client_unary_call.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "coordinator/journal/sqlite_journal.h"
 #include "coordinator/rpc/server.h"
@@ -87,6 +90,28 @@ TEST(Services, MetricsNameNodesSlotsAndJobs) {
                     HasSubstr("muster_job_attempts{job=\"1\",name=\"measured\"} 1\n"),
                     HasSubstr("muster_sessions 1\n"),
                     HasSubstr("muster_journal_append_seconds_bucket{le=\"+Inf\"}")));
+}
+
+TEST(Services, MetricsAreServedOverPlainHttp) {
+  TempFolder temp;
+  RunningCoordinator coordinator(temp.path(), "127.0.0.1:0");
+  const std::string& address = coordinator.daemon->metrics_address();
+  sockaddr_in target = {};
+  target.sin_family = AF_INET;
+  target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  target.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(address.find(':') + 1))));
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&target), sizeof target), 0);
+  const std::string request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  std::string answer;
+  char bytes[4'096];
+  for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0;) {
+    answer.append(bytes, static_cast<size_t>(n));
+  }
+  close(fd);
+  EXPECT_THAT(answer, AllOf(HasSubstr("HTTP/1.1 200 OK"), HasSubstr("version=0.0.4"),
+                            HasSubstr("\nmuster_epoch 1\n")));
 }
 
 TEST(Services, BackupIsAJournalOfTheSameRecords) {
