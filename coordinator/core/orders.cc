@@ -77,7 +77,8 @@ void SendOrders(Turn& turn, Job& job) {
   if (attempt == nullptr) return;
   const AttemptKey key(job.id, AttemptNumber(attempt->facts.number()));
   for (Share& share : attempt->shares) {
-    if (share.done() || turn.now() < share.next_order) continue;
+    // A share given up with its node is stopped all the same when the node is back.
+    if (share.stopped || turn.now() < share.next_order) continue;
     const Node* node = turn.state().nodes.Find(share.node);
     if (!node->session) continue;
     if (attempt->stopping()) {

@@ -122,13 +122,17 @@ void MaybeEndAttempt(Turn& turn, Job& job) {
     }
   }
   if (!attempt->all_done()) return;
-  std::vector<NodeId> held;
-  for (const Share& share : attempt->shares) held.push_back(share.node);
+  const std::vector<Share> shares = attempt->shares;
   const AttemptKey key(job.id, AttemptNumber(attempt->facts.number()));
   turn.Record(EndedRecord(job, *attempt, FinalOutcome(job, *attempt)));
-  for (const NodeId& name : held) {
-    Node& node = *turn.state().nodes.Find(name);
-    SendRelease(turn, node, key);
+  for (const Share& share : shares) {
+    Node& node = *turn.state().nodes.Find(share.node);
+    if (share.stopped) {
+      SendRelease(turn, node, key);
+    } else if (share.reported && node.session) {
+      node.stale.insert(key);  // given up, and back with its ranks: they must go first
+      SendStop(turn, node, key, absl::ZeroDuration(), "this attempt is over");
+    }
     MaybeFinishDrain(turn, node);
   }
   MaybeEndJob(turn, job);

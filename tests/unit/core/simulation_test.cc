@@ -33,6 +33,7 @@ struct FakeWorker {
   uint64_t incarnation = 1;
   bool up = true;
   SessionId session;  // 0 = not connected
+  absl::Time away_until = absl::InfinitePast();  // cut off; its ranks run on
   std::map<Key, FakeAttempt> attempts;
 };
 
@@ -141,7 +142,7 @@ class World {
   }
 
   void Obey(const std::string& name, FakeWorker& worker, const v1::CoordinatorMessage& message) {
-    if (Below(20) == 0) return;  // lost with the process that should have handled it
+    if (Below(4) == 0) return;  // lost with the process that should have handled it
     if (message.has_start()) {
       const v1::StartRanks& start = message.start();
       const auto [at, added] = worker.attempts.try_emplace({start.job_id(), start.attempt()});
@@ -218,7 +219,8 @@ class World {
       now_ += absl::Milliseconds(100);
       for (auto& [name, worker] : workers_) {
         if (!worker.up) continue;
-        if (worker.session.value() == 0 && Below(8) == 0) Connect(name, worker);
+        const bool back = worker.session.value() == 0 && now_ >= worker.away_until;
+        if (back && Below(8) == 0) Connect(name, worker);
         if (Below(4) == 0) Beat(worker);
       }
       Do(Tick{});
@@ -259,6 +261,7 @@ class World {
     if (worker.session.value() == 0) return;
     const SessionId session = worker.session;
     worker.session = {};
+    worker.away_until = now_ + absl::Seconds(Below(12));
     Do(WorkerDisconnected{session, "cut"});
   }
 
