@@ -78,6 +78,7 @@ absl::StatusOr<RepairReport> RepairByTruncation(const std::string& path) {
   {
     absl::StatusOr<SqliteFile> damaged = SqliteFile::Open(path);
     if (!damaged.ok()) {
+      for (const char* suffix : {"", "-wal"}) unlink((report.copy_path + suffix).c_str());
       return Annotate(damaged.status(), "repair: nothing can be read");
     }
     MUSTER_ASSIGN_OR_RETURN(report.kept, Salvage(*damaged, fresh_path));

@@ -29,11 +29,12 @@ constexpr const char* kSchema =
     "INSERT INTO tail VALUES(0, 0);";
 static_assert(kApplicationId == 1297437524);
 
-// SQLite says here, for instance, that it recovered its write-ahead log after a crash.
+// SQLite says here, for instance, that it recovered its write-ahead log after a crash. Its errors
+// come back as statuses too, and are told once, where they are handled.
 void LogFromSqlite(void* /*unused*/, int code, const char* message) {
   if (code == SQLITE_SCHEMA || code == SQLITE_CONSTRAINT) return;
   const bool notice = (code & 0xff) == SQLITE_NOTICE;
-  spdlog::log(notice ? spdlog::level::info : spdlog::level::warn, "journal: sqlite: {} ({})",
+  spdlog::log(notice ? spdlog::level::info : spdlog::level::debug, "journal: sqlite: {} ({})",
               message, code);
 }
 
