@@ -24,8 +24,8 @@ class Id {
 
 using JobId = Id<struct JobIdTag, uint64_t>;
 using AttemptNumber = Id<struct AttemptNumberTag, uint64_t>;
-using NodeId = Id<struct NodeIdTag, std::string>;       // the node's name
-using SessionId = Id<struct SessionIdTag, uint64_t>;    // one stream of a worker
+using NodeId = Id<struct NodeIdTag, std::string>;           // the node's name
+using SessionId = Id<struct SessionIdTag, uint64_t>;        // one stream of a worker
 using RequestToken = Id<struct RequestTokenTag, uint64_t>;  // one caller waiting for a reply
 using Epoch = Id<struct EpochTag, uint64_t>;
 

@@ -12,7 +12,8 @@ namespace muster {
 absl::Status SetUpLog(const std::string& program, const std::string& level) {
   const auto parsed = spdlog::level::from_str(level);
   if (parsed == spdlog::level::off && level != "off") {
-    return InvalidArgument("log level \"{}\" unknown; use trace, debug, info, warn or error", level);
+    return InvalidArgument("log level \"{}\" unknown; use trace, debug, info, warn or error",
+                           level);
   }
   auto logger = spdlog::stderr_logger_mt(program);
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %n: %v", spdlog::pattern_time_type::utc);

@@ -55,11 +55,11 @@ absl::Status Annotate(const absl::Status& status, const std::string& what);
 
 }  // namespace muster
 
-#define MUSTER_RETURN_IF_ERROR(expression)                      \
-  do {                                                          \
-    if (absl::Status status_ = (expression); !status_.ok()) {   \
-      return status_;                                           \
-    }                                                           \
+#define MUSTER_RETURN_IF_ERROR(expression)                    \
+  do {                                                        \
+    if (absl::Status status_ = (expression); !status_.ok()) { \
+      return status_;                                         \
+    }                                                         \
   } while (false)
 
 #define MUSTER_CONCAT_INNER(a, b) a##b

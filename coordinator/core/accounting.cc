@@ -22,13 +22,12 @@ Measured MeasuredBy(const Attempt& attempt) {
     return {progress.first_step(), std::max(progress.step(), progress.first_step()),
             progress.productive_seconds(), progress.checkpoint_seconds()};
   }
-  return {attempt.facts.first_step(), attempt.facts.last_step(),
-          attempt.facts.productive_seconds(), attempt.facts.checkpoint_seconds()};
+  return {attempt.facts.first_step(), attempt.facts.last_step(), attempt.facts.productive_seconds(),
+          attempt.facts.checkpoint_seconds()};
 }
 
 // Adds the time from the attempt's placement to its failure or end.
-void AddAttempt(const Attempt& attempt, double span, uint64_t lost_steps,
-                v1::JobAccounting& sum) {
+void AddAttempt(const Attempt& attempt, double span, uint64_t lost_steps, v1::JobAccounting& sum) {
   const Measured measured = MeasuredBy(attempt);
   const double productive = std::min(measured.productive, span);
   const double checkpoint = std::min(measured.checkpoint, span - productive);
@@ -39,8 +38,8 @@ void AddAttempt(const Attempt& attempt, double span, uint64_t lost_steps,
   const double startup = std::min(until_first, span - productive - checkpoint);
   const uint64_t steps = measured.last_step - std::min(measured.first_step, measured.last_step);
   const double lost_share =
-      steps == 0 ? 0.0 : static_cast<double>(std::min(lost_steps, steps)) /
-                             static_cast<double>(steps);
+      steps == 0 ? 0.0
+                 : static_cast<double>(std::min(lost_steps, steps)) / static_cast<double>(steps);
   sum.set_recompute_seconds(sum.recompute_seconds() + productive * lost_share);
   sum.set_productive_seconds(sum.productive_seconds() + productive * (1.0 - lost_share));
   sum.set_checkpoint_seconds(sum.checkpoint_seconds() + checkpoint);
@@ -54,12 +53,14 @@ int64_t DownFrom(const Attempt& attempt) {
   switch (attempt.facts.outcome()) {
     case v1::ATTEMPT_OUTCOME_RANK_FAILED:
     case v1::ATTEMPT_OUTCOME_NODE_LOST:
-    case v1::ATTEMPT_OUTCOME_DRAINED: return attempt.stop_unix_ms;
+    case v1::ATTEMPT_OUTCOME_DRAINED:
+      return attempt.stop_unix_ms;
     case v1::ATTEMPT_OUTCOME_SUCCEEDED:
     case v1::ATTEMPT_OUTCOME_CANCELLED:
     case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
     case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
   }
   return 0;
 }
@@ -71,7 +72,8 @@ v1::JobAccounting AccountOf(const Job& job, int64_t now_unix_ms) {
   if (job.attempts.empty()) return sum;
   const int64_t end_ms = job.ended() ? job.end_unix_ms : now_unix_ms;
   sum.set_wall_seconds(Seconds(job.attempts.front().facts.start_unix_ms(), end_ms));
-  // From the newest backwards: what a later attempt resumed from is what of the earlier ones counts.
+  // From the newest backwards: what a later attempt resumed from is what of the earlier ones
+  // counts.
   uint64_t kept = std::numeric_limits<uint64_t>::max();
   for (size_t i = job.attempts.size(); i-- > 0;) {
     const Attempt& attempt = job.attempts[i];

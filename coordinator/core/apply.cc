@@ -75,8 +75,8 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
   const v1::AttemptStarted& started = record.attempt_started();
   Job& job = JobOf(state, started.job_id());
   CHECK(!job.ended() && job.LiveAttempt() == nullptr, "job {} is started twice", job.id.value());
-  CHECK(started.attempt() == job.attempts.size() + 1, "job {} skips to attempt {}",
-        job.id.value(), started.attempt());
+  CHECK(started.attempt() == job.attempts.size() + 1, "job {} skips to attempt {}", job.id.value(),
+        started.attempt());
   Attempt& attempt = job.attempts.emplace_back();
   attempt.facts.set_number(started.attempt());
   attempt.facts.set_state(v1::ATTEMPT_STATE_STARTING);

@@ -60,14 +60,16 @@ std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptRepor
 bool MayCommit(v1::AttemptState state, v1::AttemptOutcome outcome) {
   switch (state) {
     case v1::ATTEMPT_STATE_STARTING:
-    case v1::ATTEMPT_STATE_RUNNING: return true;
+    case v1::ATTEMPT_STATE_RUNNING:
+      return true;
     case v1::ATTEMPT_STATE_STOPPING:
       return outcome == v1::ATTEMPT_OUTCOME_CANCELLED || outcome == v1::ATTEMPT_OUTCOME_DRAINED ||
              outcome == v1::ATTEMPT_OUTCOME_SUCCEEDED;
     case v1::ATTEMPT_STATE_ENDED:
     case v1::ATTEMPT_STATE_UNSPECIFIED:
     case v1::AttemptState_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::AttemptState_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+    case v1::AttemptState_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
   }
   return false;
 }

@@ -9,38 +9,62 @@ namespace {
 
 std::string SignalName(int number) {
   switch (number) {
-    case SIGHUP: return "SIGHUP";
-    case SIGINT: return "SIGINT";
-    case SIGQUIT: return "SIGQUIT";
-    case SIGILL: return "SIGILL";
-    case SIGTRAP: return "SIGTRAP";
-    case SIGABRT: return "SIGABRT";
-    case SIGBUS: return "SIGBUS";
-    case SIGFPE: return "SIGFPE";
-    case SIGKILL: return "SIGKILL";
-    case SIGUSR1: return "SIGUSR1";
-    case SIGSEGV: return "SIGSEGV";
-    case SIGUSR2: return "SIGUSR2";
-    case SIGPIPE: return "SIGPIPE";
-    case SIGALRM: return "SIGALRM";
-    case SIGTERM: return "SIGTERM";
-    case SIGXCPU: return "SIGXCPU";
-    default: return fmt::format("signal {}", number);
+    case SIGHUP:
+      return "SIGHUP";
+    case SIGINT:
+      return "SIGINT";
+    case SIGQUIT:
+      return "SIGQUIT";
+    case SIGILL:
+      return "SIGILL";
+    case SIGTRAP:
+      return "SIGTRAP";
+    case SIGABRT:
+      return "SIGABRT";
+    case SIGBUS:
+      return "SIGBUS";
+    case SIGFPE:
+      return "SIGFPE";
+    case SIGKILL:
+      return "SIGKILL";
+    case SIGUSR1:
+      return "SIGUSR1";
+    case SIGSEGV:
+      return "SIGSEGV";
+    case SIGUSR2:
+      return "SIGUSR2";
+    case SIGPIPE:
+      return "SIGPIPE";
+    case SIGALRM:
+      return "SIGALRM";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGXCPU:
+      return "SIGXCPU";
+    default:
+      return fmt::format("signal {}", number);
   }
 }
 
 // Where in its life the rank was. Progress counts finished steps, so it died in the next one.
 std::string WhereText(const v1::Progress& progress, v1::AttemptState state) {
   switch (progress.phase()) {
-    case v1::PHASE_INIT: return " at start";
-    case v1::PHASE_LOAD: return " while loading";
-    case v1::PHASE_STEP: return fmt::format(" in step {}", progress.step() + 1);
-    case v1::PHASE_SAVE: return fmt::format(" while saving step {}", progress.step());
-    case v1::PHASE_EVAL: return fmt::format(" while evaluating step {}", progress.step());
-    case v1::PHASE_IDLE: return fmt::format(" after step {}", progress.step());
+    case v1::PHASE_INIT:
+      return " at start";
+    case v1::PHASE_LOAD:
+      return " while loading";
+    case v1::PHASE_STEP:
+      return fmt::format(" in step {}", progress.step() + 1);
+    case v1::PHASE_SAVE:
+      return fmt::format(" while saving step {}", progress.step());
+    case v1::PHASE_EVAL:
+      return fmt::format(" while evaluating step {}", progress.step());
+    case v1::PHASE_IDLE:
+      return fmt::format(" after step {}", progress.step());
     case v1::PHASE_UNSPECIFIED:
     case v1::Phase_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::Phase_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+    case v1::Phase_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
   }
   return state == v1::ATTEMPT_STATE_STARTING ? " at start" : "";
 }
@@ -73,8 +97,8 @@ v1::FailureCause CauseOf(const RankFailure& failure, v1::AttemptState state) {
                                                            : rank.progress().step());
   cause.set_exit_code(rank.exit_code());
   cause.set_signal(rank.signal());
-  cause.set_text(fmt::format("rank {} on {}{}", rank.rank(), failure.node.value(),
-                             HowText(rank, state)));
+  cause.set_text(
+      fmt::format("rank {} on {}{}", rank.rank(), failure.node.value(), HowText(rank, state)));
   *cause.mutable_last_lines() = rank.last_lines();
   return cause;
 }
@@ -100,14 +124,20 @@ std::string CauseWithLastLine(const v1::FailureCause& cause) {
 
 std::string OutcomeText(v1::AttemptOutcome outcome) {
   switch (outcome) {
-    case v1::ATTEMPT_OUTCOME_SUCCEEDED: return "succeeded";
-    case v1::ATTEMPT_OUTCOME_RANK_FAILED: return "rank failed";
-    case v1::ATTEMPT_OUTCOME_NODE_LOST: return "node lost";
-    case v1::ATTEMPT_OUTCOME_CANCELLED: return "cancelled";
-    case v1::ATTEMPT_OUTCOME_DRAINED: return "drained";
+    case v1::ATTEMPT_OUTCOME_SUCCEEDED:
+      return "succeeded";
+    case v1::ATTEMPT_OUTCOME_RANK_FAILED:
+      return "rank failed";
+    case v1::ATTEMPT_OUTCOME_NODE_LOST:
+      return "node lost";
+    case v1::ATTEMPT_OUTCOME_CANCELLED:
+      return "cancelled";
+    case v1::ATTEMPT_OUTCOME_DRAINED:
+      return "drained";
     case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
     case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
   }
   return "unknown";
 }

@@ -35,12 +35,13 @@ struct ClusterState;
 
 struct Options {
   absl::Duration heartbeat_interval = absl::Milliseconds(500);
-  absl::Duration suspect_after = absl::Seconds(2);   // silence on an open stream
-  absl::Duration dead_after = absl::Seconds(5);      // silence, or stream broken and not back
+  absl::Duration suspect_after = absl::Seconds(2);    // silence on an open stream
+  absl::Duration dead_after = absl::Seconds(5);       // silence, or stream broken and not back
   absl::Duration reconnect_grace = absl::Seconds(5);  // after a coordinator start
   absl::Duration reconnect_jitter = absl::Milliseconds(500);
   absl::Duration stop_grace = absl::Seconds(3);  // SIGTERM to SIGKILL when a job is cancelled
-  absl::Duration drain_grace = absl::Seconds(30);  // the same when its node is drained: time to save
+  absl::Duration drain_grace =
+      absl::Seconds(30);  // the same when its node is drained: time to save
   absl::Duration order_repeat = absl::Seconds(1);  // an order not yet obeyed is sent again
   size_t events_kept = 10'000;
 };

@@ -21,7 +21,7 @@ std::string WhyRefused(const Job* job, const v1::CommitRequest& request) {
 }
 
 void AnswerRequest(Turn& turn, const Node& node, uint64_t job, uint64_t attempt, uint64_t step,
-           const std::string& refused) {
+                   const std::string& refused) {
   v1::CoordinatorMessage message;
   v1::CommitReply* reply = message.mutable_commit_reply();
   reply->set_job_id(job);
@@ -66,8 +66,8 @@ void OnCommitDone(Turn& turn, const Node& node, const v1::CommitDone& done) {
       job == nullptr ? nullptr : job->checkpoints.Find(step, done.attempt());
   if (known == nullptr) {
     AnswerRequest(turn, node, done.job_id(), done.attempt(), step,
-          fmt::format("step {} of attempt {} has no permit, or was pruned since", step,
-                      done.attempt()));
+                  fmt::format("step {} of attempt {} has no permit, or was pruned since", step,
+                              done.attempt()));
     return;
   }
   if (!known->committed()) {

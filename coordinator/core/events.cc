@@ -76,7 +76,8 @@ void Stopping(const Attempt& attempt, const std::string& next, v1::JobEvent& eve
     case v1::ATTEMPT_OUTCOME_SUCCEEDED:
     case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
     case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_: return;
+    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_:
+      return;
   }
 }
 
@@ -87,8 +88,8 @@ std::string ProgressText(const v1::Progress& progress) {
   if (progress.target_steps() > 0) text += fmt::format("/{}", progress.target_steps());
   if (progress.phase() == v1::PHASE_SAVE) text += " saving";
   if (progress.phase() == v1::PHASE_EVAL) text += " evaluating";
-  return text + fmt::format(" loss {:.4f} {:.0f} tokens/s", progress.loss(),
-                            progress.tokens_per_second());
+  return text +
+         fmt::format(" loss {:.4f} {:.0f} tokens/s", progress.loss(), progress.tokens_per_second());
 }
 
 v1::JobEvent Base(const ClusterState& state, const Job& job, int64_t time_unix_ms) {
@@ -103,14 +104,22 @@ v1::JobEvent Base(const ClusterState& state, const Job& job, int64_t time_unix_m
 
 uint64_t JobOf(const v1::Record& record) {
   switch (record.record_case()) {
-    case v1::Record::kJobSubmitted: return record.job_submitted().job_id();
-    case v1::Record::kJobCancelRequested: return record.job_cancel_requested().job_id();
-    case v1::Record::kAttemptStarted: return record.attempt_started().job_id();
-    case v1::Record::kAttemptStopping: return record.attempt_stopping().job_id();
-    case v1::Record::kAttemptEnded: return record.attempt_ended().job_id();
-    case v1::Record::kAttemptMilestone: return record.attempt_milestone().job_id();
-    case v1::Record::kJobEnded: return record.job_ended().job_id();
-    case v1::Record::kCheckpointCommitted: return record.checkpoint_committed().job_id();
+    case v1::Record::kJobSubmitted:
+      return record.job_submitted().job_id();
+    case v1::Record::kJobCancelRequested:
+      return record.job_cancel_requested().job_id();
+    case v1::Record::kAttemptStarted:
+      return record.attempt_started().job_id();
+    case v1::Record::kAttemptStopping:
+      return record.attempt_stopping().job_id();
+    case v1::Record::kAttemptEnded:
+      return record.attempt_ended().job_id();
+    case v1::Record::kAttemptMilestone:
+      return record.attempt_milestone().job_id();
+    case v1::Record::kJobEnded:
+      return record.job_ended().job_id();
+    case v1::Record::kCheckpointCommitted:
+      return record.checkpoint_committed().job_id();
     case v1::Record::kCommitPermitted:
     case v1::Record::kCheckpointForgotten:
     case v1::Record::kClusterCreated:
@@ -118,7 +127,8 @@ uint64_t JobOf(const v1::Record& record) {
     case v1::Record::kNodeJoined:
     case v1::Record::kNodeDied:
     case v1::Record::kNodeAdmissionSet:
-    case v1::Record::RECORD_NOT_SET: break;
+    case v1::Record::RECORD_NOT_SET:
+      break;
   }
   return 0;
 }
@@ -165,13 +175,11 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
   v1::JobEvent event = Base(state, *job, record.time_unix_ms());
   if (record.has_job_submitted()) {
     event.set_kind(v1::EVENT_KIND_SUBMITTED);
-    event.set_text(fmt::format("submitted{}: {}, {}",
-                               job->user.empty() ? "" : " by " + job->user, job->spec.name(),
-                               MeshText(job->spec)));
+    event.set_text(fmt::format("submitted{}: {}, {}", job->user.empty() ? "" : " by " + job->user,
+                               job->spec.name(), MeshText(job->spec)));
   } else if (record.has_job_cancel_requested()) {
     event.set_kind(v1::EVENT_KIND_CANCELLING);
-    event.set_text(job->cancel_reason.empty() ? "cancelling"
-                                              : "cancelling: " + job->cancel_reason);
+    event.set_text(job->cancel_reason.empty() ? "cancelling" : "cancelling: " + job->cancel_reason);
   } else if (record.has_job_ended()) {
     event.set_kind(v1::EVENT_KIND_ENDED);
     event.set_text(v1::JobState_Name(job->end_state).substr(10) + ": " + job->end_reason);

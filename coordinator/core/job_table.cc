@@ -11,13 +11,17 @@ v1::JobState Job::State() const {
   const Attempt* attempt = LiveAttempt();
   if (attempt == nullptr) return v1::JOB_STATE_QUEUED;
   switch (attempt->facts.state()) {
-    case v1::ATTEMPT_STATE_STARTING: return v1::JOB_STATE_STARTING;
-    case v1::ATTEMPT_STATE_RUNNING: return v1::JOB_STATE_RUNNING;
-    case v1::ATTEMPT_STATE_STOPPING: return v1::JOB_STATE_STOPPING;
+    case v1::ATTEMPT_STATE_STARTING:
+      return v1::JOB_STATE_STARTING;
+    case v1::ATTEMPT_STATE_RUNNING:
+      return v1::JOB_STATE_RUNNING;
+    case v1::ATTEMPT_STATE_STOPPING:
+      return v1::JOB_STATE_STOPPING;
     case v1::ATTEMPT_STATE_ENDED:
     case v1::ATTEMPT_STATE_UNSPECIFIED:
     case v1::AttemptState_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::AttemptState_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+    case v1::AttemptState_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
   }
   CHECK(false, "job {} has a live attempt in no state", id.value());
 }
@@ -63,8 +67,14 @@ const Job* JobTable::FindByName(const std::string& name) const {
 
 void JobTable::Sort(const Job& job) {
   const bool live = job.LiveAttempt() != nullptr;
-  if (live) active_.insert(job.id); else active_.erase(job.id);
-  if (!live && !job.ended()) queued_.insert(job.id); else queued_.erase(job.id);
+  if (live)
+    active_.insert(job.id);
+  else
+    active_.erase(job.id);
+  if (!live && !job.ended())
+    queued_.insert(job.id);
+  else
+    queued_.erase(job.id);
 }
 
 absl::Duration Backoff(uint32_t fruitless) {

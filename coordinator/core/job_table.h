@@ -33,10 +33,10 @@ struct Job {
   int64_t cancel_unix_ms = 0;
   std::deque<Attempt> attempts;  // oldest first
   CheckpointLedger checkpoints;
-  uint64_t revision = 0;        // of its last durable change
-  uint64_t best_step = 0;       // the most any ended attempt finished
-  uint32_t fruitless = 0;       // failed attempts in a row without progress
-  std::string first_error;      // of the first of those
+  uint64_t revision = 0;           // of its last durable change
+  uint64_t best_step = 0;          // the most any ended attempt finished
+  uint32_t fruitless = 0;          // failed attempts in a row without progress
+  std::string first_error;         // of the first of those
   int64_t not_before_unix_ms = 0;  // the next attempt
   // Said again.
   v1::Progress progress;

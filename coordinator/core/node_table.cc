@@ -9,13 +9,18 @@ namespace {
 
 const char* Word(v1::NodeAdmission admission) {
   switch (admission) {
-    case v1::NODE_ADMISSION_OPEN: return "open";
-    case v1::NODE_ADMISSION_CORDONED: return "cordoned";
-    case v1::NODE_ADMISSION_DRAINING: return "draining";
-    case v1::NODE_ADMISSION_DRAINED: return "drained";
+    case v1::NODE_ADMISSION_OPEN:
+      return "open";
+    case v1::NODE_ADMISSION_CORDONED:
+      return "cordoned";
+    case v1::NODE_ADMISSION_DRAINING:
+      return "draining";
+    case v1::NODE_ADMISSION_DRAINED:
+      return "drained";
     case v1::NODE_ADMISSION_UNSPECIFIED:
     case v1::NodeAdmission_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::NodeAdmission_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+    case v1::NodeAdmission_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
   }
   return "unspecified";
 }

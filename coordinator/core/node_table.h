@@ -33,8 +33,8 @@ struct Node {
   std::optional<SessionId> session;
   absl::Time connected_at = absl::InfinitePast();
   Lease lease;
-  Liveness liveness;            // as of the last look
-  std::set<AttemptKey> stale;   // processes it must still get rid of
+  Liveness liveness;           // as of the last look
+  std::set<AttemptKey> stale;  // processes it must still get rid of
 
   v1::NodeState State() const { return dead ? v1::NODE_STATE_DEAD : liveness.state; }
   // May get new ranks. If not, WhyNot says: "drained (lemon)".

@@ -32,18 +32,23 @@ absl::Duration GraceLeft(const ClusterState& state, const Job& job, const Attemp
   const absl::Time stopped = absl::FromUnixMillis(attempt.stop_unix_ms);
   absl::Time deadline = stopped;
   switch (attempt.facts.outcome()) {
-    case v1::ATTEMPT_OUTCOME_DRAINED: deadline += state.options.drain_grace; break;
+    case v1::ATTEMPT_OUTCOME_DRAINED:
+      deadline += state.options.drain_grace;
+      break;
     case v1::ATTEMPT_OUTCOME_CANCELLED:
-    case v1::ATTEMPT_OUTCOME_SUCCEEDED: deadline += state.options.stop_grace; break;
+    case v1::ATTEMPT_OUTCOME_SUCCEEDED:
+      deadline += state.options.stop_grace;
+      break;
     case v1::ATTEMPT_OUTCOME_RANK_FAILED:
     case v1::ATTEMPT_OUTCOME_NODE_LOST:
     case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
     case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_: break;
+    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
   }
   if (job.cancel_requested) {
-    deadline = std::min(deadline,
-                        absl::FromUnixMillis(job.cancel_unix_ms) + state.options.stop_grace);
+    deadline =
+        std::min(deadline, absl::FromUnixMillis(job.cancel_unix_ms) + state.options.stop_grace);
   }
   return std::max(absl::ZeroDuration(), deadline - state.now);
 }
@@ -108,8 +113,8 @@ void CheckMissingShares(Turn& turn) {
     for (const Share& share : attempt->shares) {
       const Node* node = state.nodes.Find(share.node);
       if (share.reported || share.done() || !node->session) continue;
-      const bool should_have = attempt->facts.state() == v1::ATTEMPT_STATE_RUNNING ||
-                               MissedARestart(*node, share);
+      const bool should_have =
+          attempt->facts.state() == v1::ATTEMPT_STATE_RUNNING || MissedARestart(*node, share);
       if (!should_have || turn.now() < node->connected_at + state.options.reconnect_grace) continue;
       StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
                   CauseOnNode(share.node,

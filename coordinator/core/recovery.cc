@@ -36,8 +36,8 @@ v1::Record EndedRecord(const Job& job, const Attempt& attempt, v1::AttemptOutcom
   ended->set_attempt(attempt.facts.number());
   ended->set_outcome(outcome);
   ended->set_first_step(std::max(progress.first_step(), attempt.facts.first_step()));
-  ended->set_last_step(std::max({progress.step(), ended->first_step(),
-                                 ProvenStep(job, attempt.facts.number())}));
+  ended->set_last_step(
+      std::max({progress.step(), ended->first_step(), ProvenStep(job, attempt.facts.number())}));
   ended->set_productive_seconds(progress.productive_seconds());
   ended->set_checkpoint_seconds(progress.checkpoint_seconds());
   ended->set_load_seconds(progress.load_seconds());
@@ -82,8 +82,8 @@ std::string NextText(const Job& job, const Attempt& attempt, v1::AttemptOutcome 
 
 std::string SuccessText(const Turn& turn, const Job& job) {
   const size_t attempts = job.attempts.size();
-  const std::string took = DurationText(absl::Milliseconds(
-      turn.now_ms() - job.attempts.front().facts.start_unix_ms()));
+  const std::string took =
+      DurationText(absl::Milliseconds(turn.now_ms() - job.attempts.front().facts.start_unix_ms()));
   const std::string tail =
       fmt::format("in {}, {} attempt{}", took, attempts, attempts == 1 ? "" : "s");
   const uint64_t steps = job.attempts.back().facts.last_step();
@@ -141,8 +141,7 @@ void MaybeEndAttempt(Turn& turn, Job& job) {
 void MaybeEndJob(Turn& turn, Job& job) {
   if (job.ended() || job.LiveAttempt() != nullptr) return;
   const bool succeeded =
-      !job.attempts.empty() &&
-      job.attempts.back().facts.outcome() == v1::ATTEMPT_OUTCOME_SUCCEEDED;
+      !job.attempts.empty() && job.attempts.back().facts.outcome() == v1::ATTEMPT_OUTCOME_SUCCEEDED;
   if (succeeded) {
     EndJob(turn, job, v1::JOB_STATE_SUCCEEDED, SuccessText(turn, job));
   } else if (job.cancel_requested) {

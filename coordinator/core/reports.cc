@@ -89,15 +89,17 @@ void OnAttemptReport(Turn& turn, Node& node, const v1::AttemptReport& report) {
   TakeProgress(turn, *job, *attempt, updates_before);
   if (failure) TakeFailure(turn, *job, *attempt, *failure);
   if (attempt->good() && share->stopped && share->exited < share->ranks) {
-    StopAttempt(turn, *job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
-                CauseOnNode(node.name, fmt::format("{} has no process of attempt {} left and cannot "
-                                                   "say how its ranks ended",
-                                                   node.name.value(), report.attempt())));
+    StopAttempt(
+        turn, *job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
+        CauseOnNode(node.name, fmt::format("{} has no process of attempt {} left and cannot "
+                                           "say how its ranks ended",
+                                           node.name.value(), report.attempt())));
   } else if (attempt->good() && share->stopped && !attempt->all_clean() && attempt->all_done()) {
-    StopAttempt(turn, *job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
-                CauseOnNode(node.name, fmt::format("attempt {} was killed by its worker, without an "
-                                                   "order",
-                                                   report.attempt())));
+    StopAttempt(
+        turn, *job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
+        CauseOnNode(node.name, fmt::format("attempt {} was killed by its worker, without an "
+                                           "order",
+                                           report.attempt())));
   }
   MaybeEndAttempt(turn, *job);
 }

@@ -52,8 +52,8 @@ absl::StatusOr<v1::SubmitJobResponse> Submit(Turn& turn, const v1::SubmitJobRequ
   v1::Record record;
   v1::JobSubmitted* submitted = record.mutable_job_submitted();
   submitted->set_job_id(id.value());
-  submitted->set_uid(fmt::format("{}-{}-{}", spec.name(), id.value(),
-                                 state.cluster_id.substr(0, kUidDigits)));
+  submitted->set_uid(
+      fmt::format("{}-{}-{}", spec.name(), id.value(), state.cluster_id.substr(0, kUidDigits)));
   *submitted->mutable_spec() = spec;
   submitted->set_request_id(request.request_id());
   submitted->set_user(request.user());
@@ -106,10 +106,10 @@ void MoveJobsAway(Turn& turn, Node& node) {
     Job& job = *turn.state().jobs.Find(id);
     const Attempt* attempt = job.LiveAttempt();
     if (attempt == nullptr || !attempt->good()) continue;
-    StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_DRAINED,
-                CauseOnNode(node.name,
-                            fmt::format("{} is {}", node.name.value(),
-                                        AdmissionText(node.admission, node.admission_reason))));
+    StopAttempt(
+        turn, job, v1::ATTEMPT_OUTCOME_DRAINED,
+        CauseOnNode(node.name, fmt::format("{} is {}", node.name.value(),
+                                           AdmissionText(node.admission, node.admission_reason))));
   }
 }
 
@@ -130,10 +130,10 @@ absl::StatusOr<v1::SetNodeAdmissionResponse> SetAdmission(
       wanted != v1::NODE_ADMISSION_DRAINING) {
     return InvalidArgument("node {}: admission must be OPEN, CORDONED or DRAINING", name.value());
   }
-  const bool drained_already = wanted == v1::NODE_ADMISSION_DRAINING &&
-                               node->admission == v1::NODE_ADMISSION_DRAINED;
-  const bool same = (node->admission == wanted || drained_already) &&
-                    node->admission_reason == request.reason();
+  const bool drained_already =
+      wanted == v1::NODE_ADMISSION_DRAINING && node->admission == v1::NODE_ADMISSION_DRAINED;
+  const bool same =
+      (node->admission == wanted || drained_already) && node->admission_reason == request.reason();
   if (*earlier == nullptr && !same && !request.validate_only()) {
     v1::Record record;
     v1::NodeAdmissionSet* set = record.mutable_node_admission_set();

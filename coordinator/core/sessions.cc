@@ -7,11 +7,13 @@
 namespace muster::coordinator::core {
 namespace {
 
-absl::Status WhyRefused(const ClusterState& state, const Node* known, const v1::WorkerHello& hello) {
+absl::Status WhyRefused(const ClusterState& state, const Node* known,
+                        const v1::WorkerHello& hello) {
   if (hello.node().empty()) return InvalidArgument("a worker said hello without a node name");
   if (!hello.cluster_id().empty() && hello.cluster_id() != state.cluster_id) {
     return FailedPrecondition(
-        "worker {} belongs to cluster {}, this coordinator runs cluster {}; point the worker at its "
+        "worker {} belongs to cluster {}, this coordinator runs cluster {}; point the worker at "
+        "its "
         "own coordinator, or give it an empty state folder to join this one",
         hello.node(), hello.cluster_id(), state.cluster_id);
   }
@@ -92,8 +94,9 @@ void OnWorkerConnected(Turn& turn, const WorkerConnected& input) {
   if (Changed(state.nodes.Find(name), hello)) turn.Record(JoinedRecord(hello));
   Node& node = state.nodes.FindOrAdd(name);
   if (node.session) {
-    turn.Close(*node.session, absl::AbortedError(fmt::format(
-                                  "worker {} connected anew; this stream is replaced", name.value())));
+    turn.Close(*node.session,
+               absl::AbortedError(
+                   fmt::format("worker {} connected anew; this stream is replaced", name.value())));
     state.nodes.Unbind(node);
   }
   state.nodes.Bind(node, input.session);

@@ -114,8 +114,8 @@ absl::StatusOr<v1::ListJobsResponse> Cluster::ListJobs(const v1::ListJobsRequest
     uint64_t last = 0;
     const auto parsed = std::from_chars(token.data(), token.data() + token.size(), last);
     if (parsed.ec != std::errc() || parsed.ptr != token.data() + token.size()) {
-      return InvalidArgument("page_token \"{}\" is none of ours; pass on next_page_token as it came",
-                             token);
+      return InvalidArgument(
+          "page_token \"{}\" is none of ours; pass on next_page_token as it came", token);
     }
     at = std::make_reverse_iterator(jobs.lower_bound(JobId(last)));
   }
@@ -176,8 +176,7 @@ absl::StatusOr<v1::PlanJobResponse> Cluster::PlanJob(const v1::PlanJobRequest& r
   return PlanOne(*state_, request.spec());
 }
 
-absl::StatusOr<std::vector<v1::JobEvent>> Cluster::EventsAfter(uint64_t revision,
-                                                               JobId job) const {
+absl::StatusOr<std::vector<v1::JobEvent>> Cluster::EventsAfter(uint64_t revision, JobId job) const {
   return state_->events.After(revision, job);
 }
 

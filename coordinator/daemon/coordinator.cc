@@ -112,9 +112,8 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
           .start = absl::Now(),
           .metrics = [this](const core::Cluster& c) { return metrics.Text(c); },
           .backup = [this](const std::string& path) { return journal->Backup(path); }});
-  MUSTER_ASSIGN_OR_RETURN(
-      rpc::RunningServer running,
-      rpc::StartServer(options.listen, {jobs.get(), cluster.get(), &gateway}));
+  MUSTER_ASSIGN_OR_RETURN(rpc::RunningServer running,
+                          rpc::StartServer(options.listen, {jobs.get(), cluster.get(), &gateway}));
   server = std::move(running.server);
   address = running.address;
   if (!options.metrics_listen.empty()) {
@@ -177,8 +176,8 @@ void Coordinator::Parts::Close() {
     if (!flushed.ok()) Fail(flushed);
   }
   if (courier != nullptr) courier->Stop();
-  const absl::Status gone = Unavailable(
-      "the coordinator is stopping; ranks run on; try again when it is back");
+  const absl::Status gone =
+      Unavailable("the coordinator is stopping; ranks run on; try again when it is back");
   replies.FailAll(gone);
   watchers.CloseAll(gone);
   gateway.CloseAll(gone);

@@ -15,7 +15,7 @@ namespace muster::coordinator::daemon {
 struct CoordinatorOptions {
   std::string listen = "127.0.0.1:7070";  // port 0 takes any free one
   std::string state_path;
-  std::string metrics_listen;      // host:port of plain HTTP /metrics; empty = none
+  std::string metrics_listen;  // host:port of plain HTTP /metrics; empty = none
   bool repair_by_truncation = false;
   core::Options core;
 };

@@ -16,7 +16,8 @@ constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 
 constexpr const char* kDescription =
-    "The coordinator of a Muster cluster: places jobs on workers, watches them, and recovers them.\n"
+    "The coordinator of a Muster cluster: places jobs on workers, watches them, and recovers "
+    "them.\n"
     "It keeps its state in one folder; started again on that folder it goes on where it was, and\n"
     "ranks run on while it is away.";
 
@@ -26,7 +27,8 @@ constexpr const char* kExamples =
     "  muster-worker --node n1 --coordinator 127.0.0.1:7070 --state /var/lib/muster/n1 &\n"
     "  muster --coordinator 127.0.0.1:7070 node list\n"
     "\n"
-    "Signals: SIGTERM and SIGINT end it cleanly. Exit codes: 0 ended by a signal, 1 error, 2 usage.\n"
+    "Signals: SIGTERM and SIGINT end it cleanly. Exit codes: 0 ended by a signal, 1 error, 2 "
+    "usage.\n"
     "Files in the state folder: journal.db (all that must survive), address (host:port, while it\n"
     "runs), lock.";
 
@@ -50,7 +52,8 @@ int main(int argc, char** argv) {
   CLI::App app{kDescription, "muster-coordinator"};
   app.footer(kExamples);
   app.set_version_flag("--version", "muster-coordinator " MUSTER_VERSION);
-  app.add_option("--listen", options.listen, "HOST:PORT of the gRPC server; port 0 takes a free one")
+  app.add_option("--listen", options.listen,
+                 "HOST:PORT of the gRPC server; port 0 takes a free one")
       ->capture_default_str();
   app.add_option("--state", options.state_path, "folder for everything that must survive a restart")
       ->required();
@@ -64,14 +67,18 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   const CLI::Range milliseconds(int64_t{10}, int64_t{3'600'000});
   app.add_option("--heartbeat-ms", heartbeat_ms, "how often workers are asked to report")
-      ->check(milliseconds)->capture_default_str();
+      ->check(milliseconds)
+      ->capture_default_str();
   app.add_option("--suspect-ms", suspect_ms, "a worker silent for this long gets no new ranks")
-      ->check(milliseconds)->capture_default_str();
+      ->check(milliseconds)
+      ->capture_default_str();
   app.add_option("--dead-ms", dead_ms, "a worker silent or away for this long loses its ranks")
-      ->check(milliseconds)->capture_default_str();
+      ->check(milliseconds)
+      ->capture_default_str();
   app.add_option("--reconnect-grace-ms", reconnect_grace_ms,
                  "after a start, how long workers may take to come back before they are given up")
-      ->check(milliseconds)->capture_default_str();
+      ->check(milliseconds)
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -17,8 +17,8 @@ class Text {
   }
   template <typename Value>
   void Sample(const std::string& labels, Value value, const char* suffix = "") {
-    out_ += fmt::format("{}{}{} {}\n", name_, suffix,
-                        labels.empty() ? "" : "{" + labels + "}", value);
+    out_ +=
+        fmt::format("{}{}{} {}\n", name_, suffix, labels.empty() ? "" : "{" + labels + "}", value);
   }
   std::string Take() { return std::move(out_); }
 

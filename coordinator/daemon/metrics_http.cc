@@ -34,13 +34,15 @@ absl::StatusOr<std::unique_ptr<MetricsHttp>> MetricsHttp::Start(const std::strin
   static std::once_flag once;
   std::call_once(once, [] { mg_init_library(0); });
   std::unique_ptr<MetricsHttp> server(new MetricsHttp(std::move(text)));
-  const char* options[] = {"listening_ports", listen.c_str(), "num_threads", "2",
-                           "enable_directory_listing", "no", nullptr};
+  const char* options[] = {"listening_ports",          listen.c_str(), "num_threads", "2",
+                           "enable_directory_listing", "no",           nullptr};
   const mg_callbacks callbacks = {};
   server->context_ = mg_start(&callbacks, nullptr, options);
   if (server->context_ == nullptr) {
-    return Unavailable("listen on {} for metrics: the address is in use or not of this machine; "
-                       "choose another with --metrics-listen", listen);
+    return Unavailable(
+        "listen on {} for metrics: the address is in use or not of this machine; "
+        "choose another with --metrics-listen",
+        listen);
   }
   mg_set_request_handler(server->context_, "/metrics$", Answer, server.get());
   mg_server_port port = {};

@@ -28,8 +28,7 @@ class Journal {
   virtual absl::StatusOr<uint64_t> Replay(
       const std::function<void(const v1::Record& record)>& apply) = 0;
 
-  virtual void Append(std::vector<v1::Record> records,
-                      std::function<void(absl::Status)> done) = 0;
+  virtual void Append(std::vector<v1::Record> records, std::function<void(absl::Status)> done) = 0;
 
   // Waits until everything appended so far is durable.
   virtual absl::Status Flush() = 0;

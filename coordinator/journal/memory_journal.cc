@@ -46,9 +46,8 @@ void MemoryJournal::Append(std::vector<v1::Record> records,
 
 absl::Status MemoryJournal::Flush() {
   absl::MutexLock lock(&mutex_);
-  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return queue_.empty() && !writing_;
-  };
+  const auto idle = [this]()
+                        ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return queue_.empty() && !writing_; };
   mutex_.Await(absl::Condition(&idle));
   return failure_;
 }
@@ -65,7 +64,8 @@ absl::StatusOr<uint64_t> MemoryJournal::Backup(const std::string& path) {
   MUSTER_ASSIGN_OR_RETURN(SqliteFile file, SqliteFile::Open(path));
   MUSTER_RETURN_IF_ERROR(file.Begin());
   uint64_t number = 0;
-  for (const std::string& payload : payloads) MUSTER_RETURN_IF_ERROR(file.Insert(++number, payload));
+  for (const std::string& payload : payloads)
+    MUSTER_RETURN_IF_ERROR(file.Insert(++number, payload));
   MUSTER_RETURN_IF_ERROR(file.Commit(number));
   return number;
 }

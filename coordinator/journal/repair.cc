@@ -27,8 +27,8 @@ absl::Status CopyAside(const std::string& path, const std::string& copy) {
     if (!std::filesystem::exists(path + suffix)) continue;
     std::filesystem::copy_file(path + suffix, copy + suffix, error);
     if (error) {
-      return ErrnoError(error.value(), fmt::format("copy {}{} aside to {}{}", path, suffix, copy,
-                                                   suffix));
+      return ErrnoError(error.value(),
+                        fmt::format("copy {}{} aside to {}{}", path, suffix, copy, suffix));
     }
   }
   return absl::OkStatus();

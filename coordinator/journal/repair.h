@@ -10,10 +10,10 @@ namespace muster::coordinator::journal {
 
 struct RepairReport {
   bool was_damaged = false;
-  uint64_t kept = 0;      // records
-  uint64_t dropped = 0;   // records
+  uint64_t kept = 0;             // records
+  uint64_t dropped = 0;          // records
   uint64_t dropped_commits = 0;  // of the write-ahead log, each one record or more
-  std::string copy_path;  // the damaged file, as it was found; its "-wal" lies beside it
+  std::string copy_path;         // the damaged file, as it was found; its "-wal" lies beside it
 
   std::string Text() const;  // one line
 };

@@ -110,8 +110,10 @@ absl::Status SqliteFile::Failure(int code, const std::string& what) const {
   const std::string text = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
   switch (code & 0xff) {
     case SQLITE_NOTADB:
-      return DataLoss("journal {} is not an SQLite database; restore a backup with "
-                      "deploy/admin/backup-restore, or use another --state", path_);
+      return DataLoss(
+          "journal {} is not an SQLite database; restore a backup with "
+          "deploy/admin/backup-restore, or use another --state",
+          path_);
     case SQLITE_CORRUPT:
       return DataLoss("{}: journal {} is damaged ({}); {}", what, path_, text, WayOutOfDamage());
     case SQLITE_FULL:
@@ -134,13 +136,17 @@ absl::StatusOr<SqliteFile> SqliteFile::Open(const std::string& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     if (std::filesystem::exists(path + "-wal", error)) {
-      return DataLoss("journal {} is gone but its log {}-wal is there; put the file back, or "
-                      "restore a backup with deploy/admin/backup-restore", path, path);
+      return DataLoss(
+          "journal {} is gone but its log {}-wal is there; put the file back, or "
+          "restore a backup with deploy/admin/backup-restore",
+          path, path);
     }
     MUSTER_RETURN_IF_ERROR(MakeEmpty(path));
   } else if (std::filesystem::file_size(path, error) == 0) {
-    return DataLoss("journal {} is empty (0 bytes): everything in it was lost; restore a backup "
-                    "with deploy/admin/backup-restore, or use another --state", path);
+    return DataLoss(
+        "journal {} is empty (0 bytes): everything in it was lost; restore a backup "
+        "with deploy/admin/backup-restore, or use another --state",
+        path);
   }
   SqliteFile file(path);
   MUSTER_RETURN_IF_ERROR(file.OpenExisting());
@@ -168,12 +174,16 @@ absl::Status SqliteFile::OpenExisting() {
     if (code != SQLITE_OK) return Failure(code, "open");
   }
   if (values[0] != kApplicationId) {
-    return DataLoss("{} is an SQLite database but not a Muster journal; restore a backup with "
-                    "deploy/admin/backup-restore, or use another --state", path_);
+    return DataLoss(
+        "{} is an SQLite database but not a Muster journal; restore a backup with "
+        "deploy/admin/backup-restore, or use another --state",
+        path_);
   }
   if (values[1] > kFormatVersion) {
-    return FailedPrecondition("journal {} has format {}, this program knows {}; use a newer "
-                              "muster-coordinator", path_, values[1], kFormatVersion);
+    return FailedPrecondition(
+        "journal {} has format {}, this program knows {}; use a newer "
+        "muster-coordinator",
+        path_, values[1], kFormatVersion);
   }
   code = sqlite3_prepare_v3(db_, "INSERT INTO records(seq, crc, payload) VALUES(?, ?, ?)", -1,
                             SQLITE_PREPARE_PERSISTENT, &insert_, nullptr);
@@ -277,14 +287,18 @@ absl::Status SqliteFile::CopyTo(const std::string& target) {
   }
   const absl::Status failure =
       code == SQLITE_DONE ? absl::OkStatus()
-                          : Unavailable("copy journal {} to {}: {}; is the folder there, writable, "
-                                        "and has it room?", path_, target, sqlite3_errmsg(db_));
+                          : Unavailable(
+                                "copy journal {} to {}: {}; is the folder there, writable, "
+                                "and has it room?",
+                                path_, target, sqlite3_errmsg(db_));
   sqlite3_finalize(statement);
   absl::Status status = failure;
   if (status.ok()) status = SyncFileAndFolder(partial);
   if (status.ok() && link(partial.c_str(), target.c_str()) != 0) {
-    status = errno == EEXIST ? AlreadyExists("copy journal to {}: the file exists; choose another "
-                                             "name", target)
+    status = errno == EEXIST ? AlreadyExists(
+                                   "copy journal to {}: the file exists; choose another "
+                                   "name",
+                                   target)
                              : ErrnoError(errno, "copy journal to " + target);
   }
   RemoveWithLogs(partial);

@@ -15,16 +15,20 @@ absl::StatusOr<std::unique_ptr<SqliteJournal>> SqliteJournal::Open(
   // Before SQLite opens the file: it would drop what lies behind a damaged frame without a word.
   MUSTER_ASSIGN_OR_RETURN(const WalState wal, ReadWalState(path));
   if (wal.damaged()) {
-    return DataLoss("journal log {}-wal is damaged {}: {} acknowledged commits behind that cannot "
-                    "be read; {}", path,
-                    wal.header_damaged ? std::string("at its start")
-                                       : fmt::format("behind commit {}", wal.whole_commits),
-                    wal.header_damaged ? "the" : fmt::format("{}", wal.commits_behind_damage),
-                    WayOutOfDamage());
+    return DataLoss(
+        "journal log {}-wal is damaged {}: {} acknowledged commits behind that cannot "
+        "be read; {}",
+        path,
+        wal.header_damaged ? std::string("at its start")
+                           : fmt::format("behind commit {}", wal.whole_commits),
+        wal.header_damaged ? "the" : fmt::format("{}", wal.commits_behind_damage),
+        WayOutOfDamage());
   }
   if (wal.torn) {
-    spdlog::info("journal {}: dropped an unfinished transaction that a crash left; nothing in it "
-                 "was acknowledged", path);
+    spdlog::info(
+        "journal {}: dropped an unfinished transaction that a crash left; nothing in it "
+        "was acknowledged",
+        path);
   }
   MUSTER_ASSIGN_OR_RETURN(SqliteFile file, SqliteFile::Open(path));
   std::unique_ptr<SqliteJournal> journal(new SqliteJournal(std::move(file), options));
@@ -50,8 +54,10 @@ absl::StatusOr<uint64_t> SqliteJournal::Replay(
   return file_.ForEach([&](uint64_t number, const void* bytes, size_t size) {
     if (!record.ParseFromArray(bytes, static_cast<int>(size)) ||
         record.record_case() == v1::Record::RECORD_NOT_SET) {
-      return FailedPrecondition("journal {}: record {} is of a kind this program does not know; "
-                                "use a newer muster-coordinator", file_.path(), number);
+      return FailedPrecondition(
+          "journal {}: record {} is of a kind this program does not know; "
+          "use a newer muster-coordinator",
+          file_.path(), number);
     }
     apply(record);
     return absl::OkStatus();
@@ -79,9 +85,8 @@ void SqliteJournal::Append(std::vector<v1::Record> records,
 
 absl::Status SqliteJournal::Flush() {
   absl::MutexLock lock(&mutex_);
-  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return queue_.empty() && !writing_;
-  };
+  const auto idle = [this]()
+                        ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return queue_.empty() && !writing_; };
   mutex_.Await(absl::Condition(&idle));
   return failure_;
 }

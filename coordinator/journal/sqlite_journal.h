@@ -55,7 +55,7 @@ class SqliteJournal final : public Journal {
   absl::Status WriteTransaction(const std::vector<Batch>& batches);
 
   const SqliteJournalOptions options_;
-  SqliteFile file_;          // the caller's until the first Append, then the writer's
+  SqliteFile file_;           // the caller's until the first Append, then the writer's
   uint64_t last_number_ = 0;  // likewise
 
   absl::Mutex mutex_;

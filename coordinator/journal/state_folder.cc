@@ -79,8 +79,7 @@ absl::Status StateFolder::PublishAddress(const std::string& address) {
   if (ftruncate(lock_fd_, 0) != 0 || lseek(lock_fd_, 0, SEEK_SET) != 0) {
     return ErrnoError(errno, "write " + lock_path);
   }
-  MUSTER_RETURN_IF_ERROR(
-      WriteAll(lock_fd_, fmt::format("{} {}\n", getpid(), address), lock_path));
+  MUSTER_RETURN_IF_ERROR(WriteAll(lock_fd_, fmt::format("{} {}\n", getpid(), address), lock_path));
 
   const std::string path = path_ + "/address";
   const std::string temporary = path + ".new";

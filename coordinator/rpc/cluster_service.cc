@@ -22,11 +22,13 @@ absl::Status CheckAdmission(const v1::SetNodeAdmissionRequest& request) {
     case v1::NODE_ADMISSION_DRAINING:
       return absl::OkStatus();
     default:  // the wire may hold any number
-      return InvalidArgument("set admission of node {}: {} cannot be asked for; use OPEN, CORDONED "
-                             "or DRAINING", request.node(),
-                             v1::NodeAdmission_IsValid(request.admission())
-                                 ? v1::NodeAdmission_Name(request.admission())
-                                 : fmt::format("admission {}", int{request.admission()}));
+      return InvalidArgument(
+          "set admission of node {}: {} cannot be asked for; use OPEN, CORDONED "
+          "or DRAINING",
+          request.node(),
+          v1::NodeAdmission_IsValid(request.admission())
+              ? v1::NodeAdmission_Name(request.admission())
+              : fmt::format("admission {}", int{request.admission()}));
   }
 }
 
@@ -63,8 +65,9 @@ grpc::ServerUnaryReactor* ClusterService::SetNodeAdmission(
     grpc::CallbackServerContext* context, const v1::SetNodeAdmissionRequest* request,
     v1::SetNodeAdmissionResponse* response) {
   if (const absl::Status bad = CheckAdmission(*request); !bad.ok()) return Refuse(context, bad);
-  return Submit(mailbox_, replies_, context, response,
-                [&](RequestToken token) { return core::SetNodeAdmission{token, *request}; });
+  return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
+    return core::SetNodeAdmission{token, *request};
+  });
 }
 
 grpc::ServerUnaryReactor* ClusterService::GetMetrics(grpc::CallbackServerContext* context,
@@ -81,8 +84,10 @@ grpc::ServerUnaryReactor* ClusterService::BackupState(grpc::CallbackServerContex
                                                       const v1::BackupStateRequest* request,
                                                       v1::BackupStateResponse* response) {
   if (request->path().empty() || request->path().front() != '/') {
-    return Refuse(context, InvalidArgument("back up the state to \"{}\": the path must be absolute, "
-                                           "on the coordinator's machine", request->path()));
+    return Refuse(context,
+                  InvalidArgument("back up the state to \"{}\": the path must be absolute, "
+                                  "on the coordinator's machine",
+                                  request->path()));
   }
   {
     absl::MutexLock lock(&backup_mutex_);

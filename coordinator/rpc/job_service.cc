@@ -21,8 +21,10 @@ v1::JobSpec Filled(const v1::JobSpec& spec) {
 absl::Status CheckSpec(const v1::JobSpec& spec) {
   const size_t bytes = spec.ByteSizeLong();
   if (bytes > kJobSpecBytesMax) {
-    return InvalidArgument("the job's spec has {} bytes; at most {} are allowed: put large inputs "
-                           "into files", bytes, kJobSpecBytesMax);
+    return InvalidArgument(
+        "the job's spec has {} bytes; at most {} are allowed: put large inputs "
+        "into files",
+        bytes, kJobSpecBytesMax);
   }
   MUSTER_RETURN_IF_ERROR(spec::ValidateJobSpec(spec));
   return spec::RequireAbsolutePaths(spec);
@@ -63,8 +65,9 @@ grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* con
                                                 const v1::CancelJobRequest* request,
                                                 v1::CancelJobResponse* response) {
   if (const absl::Status bad = CheckCancel(*request); !bad.ok()) return Refuse(context, bad);
-  return Submit(mailbox_, replies_, context, response,
-                [&](RequestToken token) { return core::CancelJob{token, *request}; });
+  return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
+    return core::CancelJob{token, *request};
+  });
 }
 
 grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context,
@@ -87,8 +90,10 @@ grpc::ServerUnaryReactor* JobService::PlanJob(grpc::CallbackServerContext* conte
   v1::PlanJobRequest filled;
   *filled.mutable_spec() = Filled(request->spec());
   if (const absl::Status bad = CheckSpec(filled.spec()); !bad.ok()) return Refuse(context, bad);
-  return Ask(mailbox_, context, response, [filled = std::move(filled)](
-                 const core::Cluster& cluster) { return cluster.PlanJob(filled); });
+  return Ask(mailbox_, context, response,
+             [filled = std::move(filled)](const core::Cluster& cluster) {
+               return cluster.PlanJob(filled);
+             });
 }
 
 }  // namespace muster::coordinator::rpc

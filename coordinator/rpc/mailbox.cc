@@ -14,7 +14,8 @@ absl::Status Mailbox::Add(Letter letter, bool always) {
   if (!always && letters_.size() >= capacity_) {
     return Error(absl::StatusCode::kResourceExhausted,
                  "the coordinator is overloaded: {} requests wait; try again in a moment with the "
-                 "same request_id", letters_.size());
+                 "same request_id",
+                 letters_.size());
   }
   letters_.push_back(std::move(letter));
   return absl::OkStatus();

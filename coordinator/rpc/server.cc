@@ -50,7 +50,8 @@ absl::Status TryBind(const std::string& listen, const HostPort& parts) {
   std::string host = parts.host;
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
   addrinfo* found = nullptr;
-  if (const int failed = getaddrinfo(host.c_str(), parts.port.c_str(), &hints, &found); failed != 0) {
+  if (const int failed = getaddrinfo(host.c_str(), parts.port.c_str(), &hints, &found);
+      failed != 0) {
     return Unavailable("listen on {}: {}; choose an address of this machine with --listen", listen,
                        gai_strerror(failed));
   }
@@ -64,8 +65,10 @@ absl::Status TryBind(const std::string& listen, const HostPort& parts) {
   close(fd);
   freeaddrinfo(found);
   if (error == 0) return absl::OkStatus();
-  return Unavailable("listen on {}: {}; stop the program that uses it or choose another with "
-                     "--listen", listen, std::strerror(error));
+  return Unavailable(
+      "listen on {}: {}; stop the program that uses it or choose another with "
+      "--listen",
+      listen, std::strerror(error));
 }
 
 void LogFromGrpc(gpr_log_func_args* args) {

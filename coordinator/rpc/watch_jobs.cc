@@ -97,8 +97,9 @@ grpc::ServerWriteReactor<v1::JobEvent>* JobService::WatchJobs(
   const auto call =
       std::make_shared<OpenCall>([watcher](const absl::Status& status) { watcher->End(status); });
   // The request does not outlive this call when the caller hangs up: the question has a copy.
-  const absl::Status asked = mailbox_->Ask(
-      [watchers = watchers_, watcher, call, request = *request](const core::Cluster& cluster) -> Answer {
+  const absl::Status asked =
+      mailbox_->Ask([watchers = watchers_, watcher, call,
+                     request = *request](const core::Cluster& cluster) -> Answer {
         absl::StatusOr<std::vector<v1::JobEvent>> backlog = std::vector<v1::JobEvent>();
         if (request.job_id() != 0) {
           v1::GetJobRequest exists;

@@ -28,9 +28,11 @@ void WorkerSession::Send(v1::CoordinatorMessage message) {
   if (ended_) return;
   if (queue_.size() >= options_.queue_messages_max ||
       (queue_bytes_ + bytes > options_.queue_bytes_max && !queue_.empty())) {
-    EndLocked(Error(absl::StatusCode::kResourceExhausted,
-                    "{} messages ({} bytes) wait for this worker, which does not read them; connect "
-                    "again and say hello", queue_.size(), queue_bytes_));
+    EndLocked(
+        Error(absl::StatusCode::kResourceExhausted,
+              "{} messages ({} bytes) wait for this worker, which does not read them; connect "
+              "again and say hello",
+              queue_.size(), queue_bytes_));
     return;
   }
   queue_.push_back(std::move(message));

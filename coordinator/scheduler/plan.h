@@ -23,9 +23,9 @@ namespace muster::coordinator::scheduler {
 
 struct FreeNode {
   NodeId name;
-  bool usable = false;              // READY and OPEN
-  std::string why_not;              // "drained (lemon)", when not usable
-  uint32_t slots = 0;               // all it has
+  bool usable = false;               // READY and OPEN
+  std::string why_not;               // "drained (lemon)", when not usable
+  uint32_t slots = 0;                // all it has
   std::vector<uint32_t> free_slots;  // ascending
 };
 
@@ -46,7 +46,7 @@ struct Snapshot {
 struct Placement {
   JobId job;
   std::vector<v1::RankPlacement> ranks;  // by rank
-  std::string reason;  // "4 ranks on n1 (0-1), n2 (2-3): same nodes as attempt 1"
+  std::string reason;                    // "4 ranks on n1 (0-1), n2 (2-3): same nodes as attempt 1"
 };
 
 struct Waiting {

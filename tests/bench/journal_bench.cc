@@ -76,9 +76,8 @@ void Replay(benchmark::State& state) {
   for (auto _ : state) {
     auto journal = SqliteJournal::Open(path);
     CHECK(journal.ok(), "{}", std::string(journal.status().message()));
-    const auto count = (*journal)->Replay([](const muster::v1::Record& record) {
-      benchmark::DoNotOptimize(record.time_unix_ms());
-    });
+    const auto count = (*journal)->Replay(
+        [](const muster::v1::Record& record) { benchmark::DoNotOptimize(record.time_unix_ms()); });
     CHECK(count.ok() && *count == static_cast<uint64_t>(state.range(0)), "replay");
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));

@@ -1,5 +1,5 @@
-// Runs every tests/scenarios/*.txt: commands above a rule of dashes, the core's answer below, blocks
-// parted by an empty line. `scenario_test --rewrite` writes the answers anew; commit only a
+// Runs every tests/scenarios/*.txt: commands above a rule of dashes, the core's answer below,
+// blocks parted by an empty line. `scenario_test --rewrite` writes the answers anew; commit only a
 // difference you can explain.
 #include <gtest/gtest.h>
 

@@ -71,7 +71,8 @@ void SetFate(v1::RankReport* rank, const std::string& fate) {
   const size_t at = fate.find('@');
   const std::string how = fate.substr(0, std::min(colon, at));
   const std::string what = colon == std::string::npos ? "" : fate.substr(colon + 1, at - colon - 1);
-  if (at != std::string::npos) rank->set_exit_unix_us(static_cast<int64_t>(Number(fate.substr(at + 1))));
+  if (at != std::string::npos)
+    rank->set_exit_unix_us(static_cast<int64_t>(Number(fate.substr(at + 1))));
   if (how == "spawned") return rank->set_state(v1::RANK_STATE_SPAWNED);
   if (how == "up") return rank->set_state(v1::RANK_STATE_RUNNING);
   rank->set_state(v1::RANK_STATE_EXITED);

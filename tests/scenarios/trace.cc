@@ -89,20 +89,23 @@ std::string RecordLine(const v1::Record& record) {
       return fmt::format("CheckpointCommitted {} step={}", Key(record.checkpoint_committed()),
                          record.checkpoint_committed().checkpoint().step());
     case v1::Record::kCheckpointForgotten: {
-      std::string text = fmt::format("CheckpointForgotten {}", record.checkpoint_forgotten().job_id());
+      std::string text =
+          fmt::format("CheckpointForgotten {}", record.checkpoint_forgotten().job_id());
       for (const auto& ref : record.checkpoint_forgotten().checkpoints()) {
         text += fmt::format(" {}.a{}", ref.step(), ref.attempt());
       }
       return text;
     }
-    case v1::Record::RECORD_NOT_SET: break;
+    case v1::Record::RECORD_NOT_SET:
+      break;
   }
   return "nothing";
 }
 
 std::string SendLine(const v1::CoordinatorMessage& message, const std::string& node) {
   switch (message.message_case()) {
-    case v1::CoordinatorMessage::kWelcome: return "Welcome";
+    case v1::CoordinatorMessage::kWelcome:
+      return "Welcome";
     case v1::CoordinatorMessage::kStart: {
       const v1::StartRanks& start = message.start();
       std::vector<uint64_t> here;
@@ -111,15 +114,16 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
       }
       std::string resume;
       for (const auto& ref : start.resume()) {
-        resume += fmt::format("{}{}.a{}", resume.empty() ? " resume=" : ",", ref.step(),
-                              ref.attempt());
+        resume +=
+            fmt::format("{}{}.a{}", resume.empty() ? " resume=" : ",", ref.step(), ref.attempt());
       }
       return fmt::format("StartRanks {} ranks={}{}", Key(start), FormatRanges(here), resume);
     }
     case v1::CoordinatorMessage::kStop:
       return fmt::format("StopRanks {} grace={}ms{}", Key(message.stop()),
                          message.stop().grace_ms(), Quoted(message.stop().reason()));
-    case v1::CoordinatorMessage::kRelease: return "ReleaseAttempt " + Key(message.release());
+    case v1::CoordinatorMessage::kRelease:
+      return "ReleaseAttempt " + Key(message.release());
     case v1::CoordinatorMessage::kCommitReply:
       return fmt::format("CommitReply {} step={} {}{}", Key(message.commit_reply()),
                          message.commit_reply().step(),
@@ -128,7 +132,8 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
     case v1::CoordinatorMessage::kCommitAck:
       return fmt::format("CommitAck {} step={}", Key(message.commit_ack()),
                          message.commit_ack().step());
-    case v1::CoordinatorMessage::MESSAGE_NOT_SET: break;
+    case v1::CoordinatorMessage::MESSAGE_NOT_SET:
+      break;
   }
   return "nothing";
 }

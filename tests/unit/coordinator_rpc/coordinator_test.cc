@@ -63,8 +63,7 @@ TEST(Coordinator, WatchFromARevisionGivesWhatCameAfterItAndNothingTwice) {
   const uint64_t placed = std::find_if(all.begin(), all.end(), [](const auto& event) {
                             return event.kind() == v1::EVENT_KIND_PLACED;
                           })->revision();
-  for (const v1::JobEvent& event :
-       coordinator.WatchUntil(job.id(), placed, v1::EVENT_KIND_ENDED)) {
+  for (const v1::JobEvent& event : coordinator.WatchUntil(job.id(), placed, v1::EVENT_KIND_ENDED)) {
     EXPECT_GT(event.revision(), placed);
   }
 }
@@ -117,7 +116,8 @@ TEST(Coordinator, RestartKeepsARunningJobAndItsWorkerGoesOn) {
   RunningCoordinator coordinator(temp.path());
   EXPECT_EQ(coordinator.Job(job_id).state(), v1::JOB_STATE_RUNNING);
   FakeWorker worker(coordinator.daemon->address(), "n1", 1, 2, cluster_id);
-  ASSERT_TRUE(worker.Connect({FakeWorker::ReportOf(order.start(), "n1", v1::RANK_STATE_RUNNING, 9)}));
+  ASSERT_TRUE(
+      worker.Connect({FakeWorker::ReportOf(order.start(), "n1", v1::RANK_STATE_RUNNING, 9)}));
   EXPECT_EQ(worker.epoch(), first_epoch + 1);
   worker.Report(order.start(), v1::RANK_STATE_EXITED);
   coordinator.WatchUntil(job_id, 1, v1::EVENT_KIND_ENDED);

@@ -22,8 +22,7 @@ TEST(Courier, DeliversNothingBeforeItIsDurableAndKeepsTheOrder) {
   courier.Durable(absl::OkStatus());
   courier.Durable(absl::OkStatus());
   courier.Stop();
-  EXPECT_THAT(delivered,
-              ElementsAre("needs nothing", "needs one", "waits behind it", "needs two"));
+  EXPECT_THAT(delivered, ElementsAre("needs nothing", "needs one", "waits behind it", "needs two"));
 }
 
 TEST(Courier, WhatIsNotDurableAtTheEndIsDroppedAndDestroyed) {

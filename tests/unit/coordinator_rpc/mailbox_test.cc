@@ -15,9 +15,11 @@ TEST(Mailbox, HandsOutInTheOrderOfPosting) {
   ASSERT_TRUE(mailbox.Post(core::WorkerDisconnected{SessionId(2), ""}).ok());
   const std::vector<Letter> letters = mailbox.Take(absl::ZeroDuration());
   ASSERT_EQ(letters.size(), 3);
-  EXPECT_EQ(std::get<core::WorkerDisconnected>(std::get<core::Input>(letters[0])).session.value(), 1);
+  EXPECT_EQ(std::get<core::WorkerDisconnected>(std::get<core::Input>(letters[0])).session.value(),
+            1);
   EXPECT_TRUE(std::holds_alternative<Question>(letters[1]));
-  EXPECT_EQ(std::get<core::WorkerDisconnected>(std::get<core::Input>(letters[2])).session.value(), 2);
+  EXPECT_EQ(std::get<core::WorkerDisconnected>(std::get<core::Input>(letters[2])).session.value(),
+            2);
   EXPECT_EQ(mailbox.depth(), 0);
 }
 

@@ -1,8 +1,8 @@
 // A coordinator in this process, on a free port, with a client.
 #pragma once
 
-#include <gtest/gtest.h>
 #include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
 
 #include <chrono>
 #include <memory>

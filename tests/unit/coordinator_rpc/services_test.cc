@@ -51,9 +51,8 @@ TEST(Services, HealthSaysServing) {
 TEST(Services, ReflectionListsThem) {
   TempFolder temp;
   RunningCoordinator coordinator(temp.path());
-  grpc::internal::RpcMethod method(
-      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-      grpc::internal::RpcMethod::BIDI_STREAMING, coordinator.channel);
+  grpc::internal::RpcMethod method("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                                   grpc::internal::RpcMethod::BIDI_STREAMING, coordinator.channel);
   const auto context = RunningCoordinator::Context();
   const std::unique_ptr<grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>> stream(
       grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
@@ -121,8 +120,8 @@ TEST(Services, BackupIsAJournalOfTheSameRecords) {
   v1::BackupStateRequest request;
   request.set_path(temp.File("backup.db"));
   v1::BackupStateResponse response;
-  grpc::Status status = coordinator.cluster->BackupState(RunningCoordinator::Context().get(),
-                                                         request, &response);
+  grpc::Status status =
+      coordinator.cluster->BackupState(RunningCoordinator::Context().get(), request, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.bytes(), std::filesystem::file_size(request.path()));
   auto copy = coordinator::journal::SqliteJournal::Open(request.path());
@@ -133,10 +132,12 @@ TEST(Services, BackupIsAJournalOfTheSameRecords) {
   EXPECT_EQ(records.value(), response.records());
   EXPECT_TRUE(submitted);
 
-  status = coordinator.cluster->BackupState(RunningCoordinator::Context().get(), request, &response);
+  status =
+      coordinator.cluster->BackupState(RunningCoordinator::Context().get(), request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
   request.set_path("relative.db");
-  status = coordinator.cluster->BackupState(RunningCoordinator::Context().get(), request, &response);
+  status =
+      coordinator.cluster->BackupState(RunningCoordinator::Context().get(), request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
@@ -155,13 +156,16 @@ TEST(Services, ErrorsKeepTheirCanonicalCode) {
     return coordinator.jobs->SubmitJob(RunningCoordinator::Context().get(), request, &response);
   };
   const Case cases[] = {
-      {"a job that does not exist", [&] {
+      {"a job that does not exist",
+       [&] {
          v1::GetJobRequest request;
          request.set_job_id(99);
          v1::GetJobResponse response;
          return coordinator.jobs->GetJob(RunningCoordinator::Context().get(), request, &response);
-       }, grpc::StatusCode::NOT_FOUND},
-      {"a watch of a job that does not exist", [&] {
+       },
+       grpc::StatusCode::NOT_FOUND},
+      {"a watch of a job that does not exist",
+       [&] {
          v1::WatchJobsRequest request;
          request.set_job_id(99);
          const auto context = RunningCoordinator::Context();
@@ -169,7 +173,8 @@ TEST(Services, ErrorsKeepTheirCanonicalCode) {
          v1::JobEvent event;
          EXPECT_FALSE(stream->Read(&event));
          return stream->Finish();
-       }, grpc::StatusCode::NOT_FOUND},
+       },
+       grpc::StatusCode::NOT_FOUND},
       {"a submit without a spec", [&] { return submit([](auto& r) { r.clear_spec(); }); },
        grpc::StatusCode::INVALID_ARGUMENT},
       {"a name that cannot be one",
@@ -178,19 +183,23 @@ TEST(Services, ErrorsKeepTheirCanonicalCode) {
       {"a request_id that is too long",
        [&] { return submit([](auto& r) { r.set_request_id(std::string(129, 'x')); }); },
        grpc::StatusCode::INVALID_ARGUMENT},
-      {"a spec that is too large", [&] {
+      {"a spec that is too large",
+       [&] {
          return submit([](auto& r) {
            r.mutable_spec()->mutable_program()->add_command(std::string(300'000, 'x'));
          });
-       }, grpc::StatusCode::INVALID_ARGUMENT},
-      {"an admission that cannot be asked for", [&] {
+       },
+       grpc::StatusCode::INVALID_ARGUMENT},
+      {"an admission that cannot be asked for",
+       [&] {
          v1::SetNodeAdmissionRequest request;
          request.set_node("n1");
          request.set_admission(v1::NODE_ADMISSION_DRAINED);
          v1::SetNodeAdmissionResponse response;
          return coordinator.cluster->SetNodeAdmission(RunningCoordinator::Context().get(), request,
                                                       &response);
-       }, grpc::StatusCode::INVALID_ARGUMENT},
+       },
+       grpc::StatusCode::INVALID_ARGUMENT},
   };
   for (const Case& c : cases) {
     const grpc::Status status = c.call();
@@ -215,8 +224,8 @@ TEST(WorkerGateway, WorkerThatDoesNotReadIsEndedAndTheCoreHearsOfIt) {
   auto letters = mailbox.Take(absl::Seconds(30));
   ASSERT_EQ(letters.size(), 1);
   const SessionId session =
-      std::get<coordinator::core::WorkerConnected>(
-          std::get<coordinator::core::Input>(letters[0])).session;
+      std::get<coordinator::core::WorkerConnected>(std::get<coordinator::core::Input>(letters[0]))
+          .session;
   v1::CoordinatorMessage big;
   big.mutable_stop()->set_reason(std::string(1 << 20, 'x'));
   for (int i = 0; i < 40; ++i) gateway.Send(session, big);
@@ -229,7 +238,9 @@ TEST(WorkerGateway, WorkerThatDoesNotReadIsEndedAndTheCoreHearsOfIt) {
   letters = mailbox.Take(absl::Seconds(30));
   ASSERT_EQ(letters.size(), 1);
   EXPECT_EQ(std::get<coordinator::core::WorkerDisconnected>(
-                std::get<coordinator::core::Input>(letters[0])).session, session);
+                std::get<coordinator::core::Input>(letters[0]))
+                .session,
+            session);
   running->server->Shutdown();
   running->server->Wait();
 }

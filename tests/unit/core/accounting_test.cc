@@ -66,7 +66,9 @@ TEST(Accounting, ADamagedCheckpointCostsOlderAttemptsToo) {
 TEST(Accounting, KindsSumToWallProperty) {
   for (uint64_t seed = 1; seed <= 2000; ++seed) {
     std::mt19937_64 random(seed);
-    const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint64_t>(n)); };
+    const auto below = [&](int64_t n) {
+      return static_cast<int64_t>(random() % static_cast<uint64_t>(n));
+    };
     Job job;
     int64_t now = 1000;
     for (int64_t i = 1 + below(5); i > 0; --i) {

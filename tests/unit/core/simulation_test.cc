@@ -32,7 +32,7 @@ using Key = std::pair<uint64_t, uint64_t>;
 struct FakeWorker {
   uint64_t incarnation = 1;
   bool up = true;
-  SessionId session;  // 0 = not connected
+  SessionId session;                             // 0 = not connected
   absl::Time away_until = absl::InfinitePast();  // cut off; its ranks run on
   std::map<Key, FakeAttempt> attempts;
 };
@@ -48,18 +48,30 @@ class World {
   void RandomAct() {
     FakeWorker& worker = AnyWorker();
     const uint64_t dice = Below(100);
-    if (dice < 40) Pass(absl::Milliseconds(100 * (1 + Below(5))));
-    else if (dice < 50) Work(worker);
-    else if (dice < 55) KillRank(worker);
-    else if (dice < 60) Disconnect(worker);
-    else if (dice < 63) KillWorker(worker, false);
-    else if (dice < 66) KillWorker(worker, true);
-    else if (dice < 68) RestartCoordinator();
-    else if (dice < 80) Submit();
-    else if (dice < 84) Cancel();
-    else if (dice < 88) Admit(AnyName(), v1::NODE_ADMISSION_DRAINING);
-    else if (dice < 92) Admit(AnyName(), v1::NODE_ADMISSION_OPEN);
-    else Pass(absl::Seconds(Below(6)));
+    if (dice < 40)
+      Pass(absl::Milliseconds(100 * (1 + Below(5))));
+    else if (dice < 50)
+      Work(worker);
+    else if (dice < 55)
+      KillRank(worker);
+    else if (dice < 60)
+      Disconnect(worker);
+    else if (dice < 63)
+      KillWorker(worker, false);
+    else if (dice < 66)
+      KillWorker(worker, true);
+    else if (dice < 68)
+      RestartCoordinator();
+    else if (dice < 80)
+      Submit();
+    else if (dice < 84)
+      Cancel();
+    else if (dice < 88)
+      Admit(AnyName(), v1::NODE_ADMISSION_DRAINING);
+    else if (dice < 92)
+      Admit(AnyName(), v1::NODE_ADMISSION_OPEN);
+    else
+      Pass(absl::Seconds(Below(6)));
   }
 
   // No more faults: everybody is there, and everything must end.
@@ -189,7 +201,8 @@ class World {
   }
 
   void Say(const FakeWorker& worker, v1::WorkerMessage message) {
-    if (worker.up && worker.session.value() != 0) Do(WorkerSaid{worker.session, std::move(message)});
+    if (worker.up && worker.session.value() != 0)
+      Do(WorkerSaid{worker.session, std::move(message)});
   }
 
   void Beat(const FakeWorker& worker) {

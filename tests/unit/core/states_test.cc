@@ -105,9 +105,7 @@ class Tiny {
   }
   v1::Node Node() const { return cluster_.ListNodes({})->nodes(0); }
   std::string NodeState() const { return Tail(v1::NodeState_Name(Node().state()), 11); }
-  std::string NodeAdmission() const {
-    return Tail(v1::NodeAdmission_Name(Node().admission()), 15);
-  }
+  std::string NodeAdmission() const { return Tail(v1::NodeAdmission_Name(Node().admission()), 15); }
 
  private:
   Options options_;
@@ -220,7 +218,8 @@ void Check(const Table& table, std::string (Tiny::*look)() const) {
 TEST(States, Job) {
   const std::string q = "QUEUED", s = "STARTING", r = "RUNNING", x = "STOPPING";
   const std::string ok = "SUCCEEDED", bad = "FAILED", off = "CANCELLED";
-  // cancel, up, fails, failed+gone, finished+gone, ours+gone, node dies, drain, open, other, restart
+  // cancel, up, fails, failed+gone, finished+gone, ours+gone, node dies, drain, open, other,
+  // restart
   Check({{off, q, q, q, q, q, q, q, s, q, q},
          {x, r, x, s, ok, s, q, x, s, s, s},
          {x, r, x, s, ok, s, q, x, r, r, r},
@@ -235,8 +234,7 @@ TEST(States, Job) {
 
 TEST(States, Attempt) {
   const std::string none = "-", s = "STARTING", r = "RUNNING";
-  const std::string xf = "STOPPING/RANK_FAILED", xc = "STOPPING/CANCELLED",
-                    xd = "STOPPING/DRAINED";
+  const std::string xf = "STOPPING/RANK_FAILED", xc = "STOPPING/CANCELLED", xd = "STOPPING/DRAINED";
   const std::string ef = "ENDED/RANK_FAILED", el = "ENDED/NODE_LOST", ec = "ENDED/CANCELLED",
                     ed = "ENDED/DRAINED", ok = "ENDED/SUCCEEDED";
   Check({{none, none, none, none, none, none, none, none, s, none, none},
@@ -286,11 +284,8 @@ TEST(States, Node) {
   };
   const std::string r = "READY", s = "SUSPECT", d = "DEAD";
   const Table table = {
-      {r, s, r, r, r, s, d},
-      {r, s, r, r, s, s, d},
-      {s, s, r, r, s, s, d},
-      {d, d, r, r, d, d, d},
-      {s, s, r, r, s, s, d},
+      {r, s, r, r, r, s, d}, {r, s, r, r, s, s, d}, {s, s, r, r, s, s, d},
+      {d, d, r, r, d, d, d}, {s, s, r, r, s, s, d},
   };
   for (size_t row = 0; row < states.size(); ++row) {
     for (size_t column = 0; column < inputs.size(); ++column) {

@@ -101,10 +101,10 @@ TEST_F(Damage, FlippedBitInAMiddleRecordIsNamedAndTheWayOutShown) {
   const absl::Status status = Load();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(replayed_, 16);
-  EXPECT_THAT(Text(status), AllOf(HasSubstr(path_), HasSubstr("record 17 is damaged (checksum)"),
-                                  HasSubstr("16 before it are whole"),
-                                  HasSubstr("deploy/admin/backup-restore"),
-                                  HasSubstr("--repair=truncate")));
+  EXPECT_THAT(Text(status),
+              AllOf(HasSubstr(path_), HasSubstr("record 17 is damaged (checksum)"),
+                    HasSubstr("16 before it are whole"), HasSubstr("deploy/admin/backup-restore"),
+                    HasSubstr("--repair=truncate")));
   EXPECT_EQ(Text(status).find('\n'), std::string::npos);
 }
 
@@ -235,8 +235,8 @@ TEST_F(Damage, RepairDropsFromTheDamagedRecordOnAndKeepsACopy) {
   EXPECT_EQ(report->kept, 16);
   EXPECT_EQ(report->dropped, 24);
   EXPECT_EQ(Read(report->copy_path), before);
-  EXPECT_THAT(report->Text(), AllOf(HasSubstr("kept 16 records, dropped 24"),
-                                    HasSubstr(path_ + ".damaged")));
+  EXPECT_THAT(report->Text(),
+              AllOf(HasSubstr("kept 16 records, dropped 24"), HasSubstr(path_ + ".damaged")));
   EXPECT_TRUE(Load().ok());
   EXPECT_EQ(replayed_, 16);
 }

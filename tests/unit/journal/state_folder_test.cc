@@ -29,7 +29,8 @@ TEST(StateFolder, SecondOwnerIsToldWhoTheFirstIs) {
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(std::string(second.status().message()),
             fmt::format("state folder {} is in use by process {} (127.0.0.1:7077); stop it or use "
-                        "another --state", temp.File("state"), getpid()));
+                        "another --state",
+                        temp.File("state"), getpid()));
 }
 
 TEST(StateFolder, IsFreeAgainWhenItsOwnerIsGone) {
