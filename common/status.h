@@ -35,6 +35,10 @@ absl::Status FailedPrecondition(fmt::format_string<Args...> format, Args&&... ar
   return Error(absl::StatusCode::kFailedPrecondition, format, std::forward<Args>(args)...);
 }
 template <typename... Args>
+absl::Status ResourceExhausted(fmt::format_string<Args...> format, Args&&... args) {
+  return Error(absl::StatusCode::kResourceExhausted, format, std::forward<Args>(args)...);
+}
+template <typename... Args>
 absl::Status Unavailable(fmt::format_string<Args...> format, Args&&... args) {
   return Error(absl::StatusCode::kUnavailable, format, std::forward<Args>(args)...);
 }

@@ -151,6 +151,8 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   attempt.shares.clear();
   attempt.ranks.clear();
   attempt.ranks.shrink_to_fit();
+  attempt.seen_ranks.clear();
+  attempt.seen_ranks.shrink_to_fit();
   CountProgress(job, attempt);
 }
 

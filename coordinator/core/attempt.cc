@@ -1,5 +1,6 @@
 #include "coordinator/core/attempt.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace muster::coordinator::core {
@@ -27,6 +28,20 @@ void Attempt::MarkLost(Share& share) {
   share.lost = true;
 }
 
+void Attempt::SeeRank(const Share& share, const v1::RankReport& rank) {
+  const auto after = [](const v1::RankStatus& status, uint32_t number) {
+    return status.rank() < number;
+  };
+  auto at = std::lower_bound(seen_ranks.begin(), seen_ranks.end(), rank.rank(), after);
+  if (at == seen_ranks.end() || at->rank() != rank.rank()) at = seen_ranks.emplace(at);
+  at->set_rank(rank.rank());
+  at->set_node(share.node.value());
+  at->set_pid(rank.pid());
+  at->set_state(rank.state());
+  at->set_phase(rank.progress().phase());
+  at->set_step(rank.progress().step());
+}
+
 std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptReport& report) {
   share.reported = true;
   std::optional<RankFailure> first;
@@ -35,6 +50,7 @@ std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptRepor
     if (rank.rank() == 0 && rank.progress().updates() >= progress.updates()) {
       progress = rank.progress();
     }
+    SeeRank(share, rank);
     v1::RankState& seen = ranks[rank.rank()];
     const v1::RankState now = rank.error().empty() ? rank.state() : v1::RANK_STATE_EXITED;
     if (seen == v1::RANK_STATE_EXITED || now <= seen) continue;

@@ -47,6 +47,7 @@ struct Attempt {
   // While it lives.
   std::vector<Share> shares;         // by first rank
   std::vector<v1::RankState> ranks;  // by rank, as last reported
+  std::vector<v1::RankStatus> seen_ranks;  // by rank, of those reported
   uint32_t ranks_up = 0;             // running, or exited
   uint32_t ranks_clean = 0;          // exited 0 by themselves
   uint32_t shares_done = 0;
@@ -65,6 +66,9 @@ struct Attempt {
   void MarkLost(Share& share);
   // Takes a report in. Returns the earliest failure in it, if there is a new one.
   std::optional<RankFailure> Observe(Share& share, const v1::AttemptReport& report);
+
+ private:
+  void SeeRank(const Share& share, const v1::RankReport& rank);
 };
 
 // May checkpoints still be committed by an attempt in this state?

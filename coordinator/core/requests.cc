@@ -40,7 +40,7 @@ absl::StatusOr<v1::SubmitJobResponse> Submit(Turn& turn, const v1::SubmitJobRequ
         spec.name(), same_name->id.value(), v1::JobState_Name(same_name->State()).substr(10));
   }
   if (const std::string never = WhyNeverFitsHere(state, spec); !never.empty()) {
-    return InvalidArgument("submit job \"{}\": {}", spec.name(), never);
+    return ResourceExhausted("submit job \"{}\": {}", spec.name(), never);
   }
   if (request.validate_only()) {
     *response.mutable_job()->mutable_spec() = spec;

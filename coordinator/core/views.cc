@@ -65,6 +65,9 @@ v1::Job JobView(const ClusterState& state, const Job& job, bool full) {
   view.set_revision(job.revision);
   if (!full) return view;
   for (const Attempt& attempt : job.attempts) *view.add_attempts() = AttemptView(attempt);
+  if (const Attempt* attempt = job.LiveAttempt(); attempt != nullptr) {
+    view.mutable_ranks()->Assign(attempt->seen_ranks.begin(), attempt->seen_ranks.end());
+  }
   view.mutable_checkpoints()->Assign(job.checkpoints.refs().begin(), job.checkpoints.refs().end());
   return view;
 }
@@ -171,7 +174,7 @@ v1::GetClusterResponse Cluster::GetCluster() const {
 
 absl::StatusOr<v1::PlanJobResponse> Cluster::PlanJob(const v1::PlanJobRequest& request) const {
   if (const std::string never = WhyNeverFitsHere(*state_, request.spec()); !never.empty()) {
-    return InvalidArgument("plan job \"{}\": {}", request.spec().name(), never);
+    return ResourceExhausted("plan job \"{}\": {}", request.spec().name(), never);
   }
   return PlanOne(*state_, request.spec());
 }

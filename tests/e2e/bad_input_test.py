@@ -72,7 +72,7 @@ class JobFiles(Case):
     def test_missing_file(self):
         result = subprocess.run([BIN / "muster", "validate", "/nowhere/job.yaml"], capture_output=True,
                                 text=True)
-        self.expect(result, 2, "/nowhere/job.yaml", "No such file")
+        self.expect(result, 3, "/nowhere/job.yaml", "No such file")
 
     def test_coordinator_not_there(self):
         result = subprocess.run([BIN / "muster", "--coordinator", "127.0.0.1:1", "list"],
@@ -283,7 +283,7 @@ class Daemons(Case):
         self.assertRegex(result.stderr, "cluster")
         self.assertEqual(self.cluster.ready_nodes(), ["n1"])
 
-    def journal(self):
+    def journal(self, how=signal.SIGTERM):
         for name in ("a", "b", "c"):
             job = self.cluster.submit(f"""
 apiVersion: muster/v1
@@ -293,7 +293,7 @@ mesh: {{data: 1}}
 program: {{command: ['true']}}
 """)
             self.cluster.wait_state(job, "succeeded")
-        self.cluster.kill("coordinator", signal.SIGTERM)
+        self.cluster.kill("coordinator", how)
         return self.cluster.dir / "coordinator" / "journal.db"
 
     def damage(self, path, which):
@@ -315,7 +315,7 @@ program: {{command: ['true']}}
         self.expect(self.coordinator(state, "--listen", "127.0.0.1:0"), 1, f"record {seq}", "repair")
         self.cluster.coordinator_flags = ["--repair", "truncate"]
         self.cluster.start_coordinator()
-        self.assertRegex(self.cluster.log("coordinator"), f"{count - seq + 1} record")
+        self.assertRegex(self.cluster.log("coordinator"), f"dropped {count - seq + 1}")
         self.assertTrue(list(state.glob("journal.db?*")), "the damaged journal is kept aside")
         wait_for("the worker back", lambda: self.cluster.ready_nodes() == ["n1"])
 
@@ -331,9 +331,9 @@ program: {{command: ['true']}}
         self.assertEqual(sorted(names), ["a", "b", "c"])
 
     def test_torn_write_ahead_log_loses_nothing_acknowledged(self):
-        path = self.journal()
+        path = self.journal(signal.SIGKILL)
         with open(pathlib.Path(f"{path}-wal"), "ab") as log:
-            log.write(b"\x37\x7f\x06\x82" + b"garbage of a torn write" * 40)
+            log.write(b"garbage of a torn write" * 40)
         self.cluster.start_coordinator()
         names = [j["spec"]["name"] for j in self.cluster.json("list")["jobs"]]
         self.assertEqual(sorted(names), ["a", "b", "c"])

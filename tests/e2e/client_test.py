@@ -21,8 +21,9 @@ def reflection_messages():
     def message(name, *fields):
         entry = file.message_type.add(name=name)
         for number, field_name, kind, label, type_name in fields:
-            entry.field.add(name=field_name, number=number, type=kind, label=label,
-                            type_name=type_name)
+            made = entry.field.add(name=field_name, number=number, type=kind, label=label)
+            if type_name:
+                made.type_name = type_name
 
     one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
     prefix = ".grpc.reflection.v1alpha."
@@ -48,7 +49,7 @@ class ReflectedClient:
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
             request_serializer=request.SerializeToString,
             response_deserializer=response.FromString)(iter([request(**what)]), timeout=10)))
-        self.services = [s.name for s in self.ask(list_services="").services.service]
+        self.services = [s.name for s in self.ask(list_services="*").services.service]
         self.pool = descriptor_pool.DescriptorPool()
         self.factory = message_factory.MessageFactory(self.pool)
         added = set()

@@ -102,17 +102,24 @@ int Run(const RunFlags& flags) {
       RunTraining(*options, **world, link->get(), checkpoint::PosixFiles());
   if (!result.ok() && !SaidByAll(result.status())) std::_Exit(Fail(result.status()));
   int code = result.ok() ? (result->stopped ? kExitStopped : 0) : ExitCode(result.status());
-  if (!result.ok() && (*world)->rank() == 0) Problem(std::string(result.status().message()));
+  // On every rank: whichever the worker sees end first must have said why.
+  if (!result.ok()) Problem(std::string(result.status().message()));
   world->reset();
   if (const absl::Status closed = collective::CloseMpiWorld(); !closed.ok()) code = Fail(closed);
   return code;
 }
 
+// Outside a job there is no worker to tell a damaged file from a bug: both are errors.
+int FailReading(const absl::Status& status) {
+  Problem(std::string(status.message()));
+  return absl::IsInvalidArgument(status) ? kExitUsage : kExitError;
+}
+
 int Sample(const SampleFlags& flags) {
   auto trained = LoadTrainedModel(flags.checkpoint, 1);
-  if (!trained.ok()) return Fail(trained.status());
+  if (!trained.ok()) return FailReading(trained.status());
   auto tokenizer = TokenizerOf(trained->manifest.run, flags.data);
-  if (!tokenizer.ok()) return Fail(tokenizer.status());
+  if (!tokenizer.ok()) return FailReading(tokenizer.status());
   std::fputs(flags.sampling.prompt.c_str(), stdout);
   const absl::Status status =
       SampleText(*trained, **tokenizer, flags.sampling, [](std::string_view text) {
@@ -120,7 +127,7 @@ int Sample(const SampleFlags& flags) {
         std::fflush(stdout);
       });
   std::fputs("\n", stdout);
-  return status.ok() ? 0 : Fail(status);
+  return status.ok() ? 0 : FailReading(status);
 }
 
 absl::StatusOr<std::string> Evaluate(const EvalFlags& flags) {
@@ -153,7 +160,7 @@ int Main(int argc, char** argv) {
       return Sample(line.sample);
     case Verb::kEval: {
       const absl::StatusOr<std::string> result = Evaluate(line.eval);
-      if (!result.ok()) return Fail(result.status());
+      if (!result.ok()) return FailReading(result.status());
       std::printf("%s\n", result->c_str());
       return 0;
     }

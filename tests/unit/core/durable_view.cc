@@ -9,6 +9,7 @@ namespace {
 
 v1::Job Durable(v1::Job job) {
   job.clear_progress();
+  job.clear_ranks();
   job.clear_accounting();
   if (job.state() == v1::JOB_STATE_QUEUED) job.clear_reason();
   for (v1::Attempt& attempt : *job.mutable_attempts()) {
