@@ -31,7 +31,7 @@ absl::StatusOr<std::string> ReadWholeFile(FileSystem& files, const std::string& 
 absl::Status WriteFileDurably(FileSystem& files, const std::string& folder, const std::string& name,
                               const std::string& text) {
   const std::string temporary = folder + "/.tmp-" + name;
-  const absl::Status status = WriteAndRename(files, temporary, folder + "/" + name, text);
+  absl::Status status = WriteAndRename(files, temporary, folder + "/" + name, text);
   if (!status.ok()) {
     files.RemoveFile(temporary).IgnoreError();
     return status;
@@ -49,7 +49,7 @@ absl::Status MakeFolders(FileSystem& files, const std::string& path) {
                                                         : path.substr(0, slash);
   MUSTER_RETURN_IF_ERROR(MakeFolders(files, parent));
   if (slash + 1 == path.size()) return absl::OkStatus();  // a trailing slash
-  const absl::Status made = files.MakeFolder(path);
+  absl::Status made = files.MakeFolder(path);
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   return files.SyncFolder(parent);
 }

@@ -130,6 +130,7 @@ absl::StatusOr<ShardDigest> WriteShard(
   }
   MUSTER_ASSIGN_OR_RETURN(const std::vector<Slice> ordered, InFileOrder(slices));
   std::vector<Box> boxes;
+  boxes.reserve(ordered.size());
   for (const Slice& slice : ordered) boxes.push_back(slice.box);
   const std::string header = SafetensorsHeader(boxes, metadata);
 

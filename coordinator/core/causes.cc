@@ -111,7 +111,7 @@ v1::FailureCause CauseOnNode(const NodeId& node, const std::string& text) {
 }
 
 std::string ShownCause(const v1::FailureCause& cause) {
-  const std::string full = CauseWithLastLine(cause);
+  std::string full = CauseWithLastLine(cause);
   if (!cause.has_rank()) return full;
   const std::string who = fmt::format("rank {} on {}", cause.rank(), cause.node());
   return full.compare(0, who.size(), who) == 0 ? who + ":" + full.substr(who.size()) : full;
