@@ -4,6 +4,7 @@
 
 #include "cli/job_text.h"
 #include "cli/table.h"
+#include "common/terminal.h"
 
 namespace muster::cli {
 namespace {

@@ -16,6 +16,7 @@
 #include "cli/proto_json.h"
 #include "cli/table.h"
 #include "common/status.h"
+#include "common/terminal.h"
 #include "spec/yaml_text.h"
 
 namespace muster::cli {

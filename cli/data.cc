@@ -1,110 +1,49 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 
-#include "absl/time/clock.h"
 #include "cli/commands.h"
-#include "cli/exit_codes.h"
-#include "cli/progress_line.h"
-#include "cli/proto_json.h"
-#include "cli/table.h"
-#include "common/duration.h"
+#include "cli/session.h"
 #include "common/status.h"
-#include "dataset/dataset.h"
-#include "dataset/prepare.h"
-#include "spec/yaml_text.h"
 
 namespace muster::cli {
 namespace {
 
-struct DataPrepareOptions {
-  dataset::PrepareOptions prepare;
+struct PrepareOptions {
+  std::string source;
+  std::string out;
+  std::string tokenizer = "byte";
   uint64_t vocab = 4096;
   std::vector<std::string> globs;
+  double held_out = 0.02;
 };
 
-// A full disk is no lack of room for a job.
-absl::Status Local(const absl::Status& status) {
-  if (status.code() != absl::StatusCode::kResourceExhausted) return status;
-  return absl::InternalError(status.message());
+// Becomes muster-data (see dataset/main.cc for why it is a program of its own).
+absl::StatusOr<int> MusterData(const Session& session, std::vector<std::string> words) {
+  if (session.machine_readable()) words.insert(words.begin(), "--json");  // JSON is YAML, too
+  return Become(session, "muster-data", words);
 }
 
-void PrintInfo(const Session& session, const std::string& folder,
-               const dataset::DatasetInfo& info) {
-  if (session.machine_readable()) {
-    const auto json = nlohmann::ordered_json::parse(dataset::DatasetInfoText(info));
-    fmt::print("{}", session.format() == OutputFormat::kYaml ? spec::YamlText(json)
-                                                             : JsonText(json, 2) + "\n");
-    return;
-  }
-  fmt::print("Dataset:      {}\n", folder);
-  fmt::print("Digest:       {}\n", info.digest);
-  fmt::print("Tokenizer:    {}, {} tokens\n", info.tokenizer, info.vocab_size);
-  fmt::print("Source:       {}: {} files, {}\n", Printable(info.source.path), info.source.files,
-             BytesText(info.source.bytes));
-  const auto split = [](const char* name, const dataset::SplitInfo& s) {
-    const double ratio =
-        s.tokens == 0 ? 0.0 : static_cast<double>(s.bytes) / static_cast<double>(s.tokens);
-    fmt::print("{:<14}{} tokens from {} documents, {} ({:.2f} bytes a token), {} shard{}\n", name,
-               s.tokens, s.documents, BytesText(s.bytes), ratio, s.shards.size(),
-               s.shards.size() == 1 ? "" : "s");
-  };
-  split("Training:", info.train);
-  split("Held out:", info.held_out);
-}
-
-absl::StatusOr<int> Prepare(const Session& session, const DataPrepareOptions& options) {
-  dataset::PrepareOptions prepare = options.prepare;
-  prepare.vocab_size = static_cast<uint32_t>(std::min<uint64_t>(options.vocab, UINT32_MAX));
-  if (!options.globs.empty()) prepare.globs = options.globs;
-  LiveLine line(stderr);
-  const absl::Time start = absl::Now();
-  const auto report = dataset::Prepare(prepare, [&](const dataset::PrepareProgress& progress) {
-    const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
-    const double speed = static_cast<double>(progress.bytes_done) / std::max(seconds, 1e-3);
-    line.Show(fmt::format("{:<16} {}  {}/s", dataset::PreparePhaseText(progress.phase),
-                          BarText(progress.bytes_done, progress.bytes_total),
-                          BytesText(static_cast<uint64_t>(speed))));
-    return true;
-  });
-  line.Clear();
-  if (!report.ok()) return During("prepare " + prepare.source, Local(report.status()));
-  if (!session.machine_readable()) {
-    if (report->up_to_date) {
-      fmt::print("up to date: nothing to do\n");
-    } else {
-      fmt::print(
-          "prepared in {}{}\n", DurationText(absl::Now() - start),
-          report->resumed_shards == 0
-              ? ""
-              : fmt::format(", {} shards taken over from an earlier run", report->resumed_shards));
-    }
-  }
-  PrintInfo(session, prepare.out, report->info);
-  return kExitOk;
+absl::StatusOr<int> Prepare(const Session& session, const PrepareOptions& options) {
+  std::vector<std::string> words = {"prepare",     options.source,
+                                    "--out",       options.out,
+                                    "--tokenizer", options.tokenizer,
+                                    "--vocab",     std::to_string(options.vocab),
+                                    "--held-out",  fmt::format("{}", options.held_out)};
+  for (const std::string& glob : options.globs) words.insert(words.end(), {"--glob", glob});
+  return MusterData(session, std::move(words));
 }
 
 absl::StatusOr<int> Show(const Session& session, const std::string& folder, bool verify) {
-  const auto info = dataset::ReadDatasetInfo(folder);
-  if (!info.ok()) return During("show " + folder, Local(info.status()));
-  PrintInfo(session, folder, *info);
-  if (!verify) return kExitOk;
-  const auto data = dataset::Dataset::Open(folder);
-  if (!data.ok()) return During("verify " + folder, data.status());
-  LiveLine line(stderr);
-  const absl::Status status = (*data)->VerifyDigests(
-      [&](uint64_t done, uint64_t total) { line.Show(BarText(done, total)); });
-  line.Clear();
-  if (!status.ok()) return During("verify " + folder, status);
-  if (!session.machine_readable()) fmt::print("verified: every byte is as it was prepared\n");
-  return kExitOk;
+  std::vector<std::string> words = {"show", folder};
+  if (verify) words.emplace_back("--verify");
+  return MusterData(session, std::move(words));
 }
 
 }  // namespace
 
 Command DataCommand(Session* session) {
-  auto options = std::make_shared<DataPrepareOptions>();
+  auto options = std::make_shared<PrepareOptions>();
   Command prepare;
   prepare.name = "prepare";
   prepare.summary = "Turn a folder of text into token shards";
@@ -112,13 +51,13 @@ Command DataCommand(Session* session) {
   muster data prepare books/ --out data/books --tokenizer bpe --vocab 8192 --glob '*.txt'
 Run again, it goes on where it was stopped, and does nothing when nothing changed.)";
   prepare.options = {
-      {"SRC", &options->prepare.source, "folder of text, or one file", true, {}},
-      {"--out", &options->prepare.out, "folder to write", true, {}},
-      {"--tokenizer", &options->prepare.tokenizer, "byte (default) or bpe", false, {"byte", "bpe"}},
+      {"SRC", &options->source, "folder of text, or one file", true, {}},
+      {"--out", &options->out, "folder to write", true, {}},
+      {"--tokenizer", &options->tokenizer, "byte (default) or bpe", false, {"byte", "bpe"}},
       {"--vocab", &options->vocab, "tokens of a bpe tokenizer (4096)", false, {}},
       {"--glob", &options->globs, "file names to take; may be given again", false, {}},
       {"--held-out",
-       &options->prepare.held_out,
+       &options->held_out,
        "share of documents kept for evaluation (0.02)",
        false,
        {}}};

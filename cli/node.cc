@@ -8,6 +8,7 @@
 #include "cli/job_text.h"
 #include "common/duration.h"
 #include "common/status.h"
+#include "common/terminal.h"
 #include "spec/enum_word.h"
 
 namespace muster::cli {

@@ -6,6 +6,7 @@
 #include "cli/exit_codes.h"
 #include "cli/job_text.h"
 #include "common/status.h"
+#include "common/terminal.h"
 
 namespace muster::cli {
 namespace {

@@ -1,13 +1,8 @@
 #include "cli/progress_line.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-#include <algorithm>
 
 #include "absl/time/time.h"
-#include "cli/table.h"
 #include "common/duration.h"
 #include "spec/enum_word.h"
 
@@ -36,39 +31,6 @@ std::string ProgressText(const v1::Progress& progress) {
     text += fmt::format("  ({})", spec::EnumWord(progress.phase()));
   }
   return text;
-}
-
-std::string BarText(uint64_t done, uint64_t total) {
-  constexpr uint64_t kWidth = 30;
-  const double part =
-      total == 0 ? 0.0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
-  const auto filled = static_cast<size_t>(part * kWidth);
-  return fmt::format("[{}{}] {:3.0f} %  {} of {}", std::string(filled, '='),
-                     std::string(kWidth - filled, ' '), part * 100, BytesText(done),
-                     BytesText(total));
-}
-
-LiveLine::LiveLine(FILE* file) : file_(file), live_(isatty(fileno(file)) == 1) {}
-
-LiveLine::~LiveLine() {
-  if (shown_) fmt::print(file_, "\n");
-}
-
-void LiveLine::Show(const std::string& text) {
-  if (!live_) return;
-  winsize size{};
-  const bool known = ioctl(fileno(file_), TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-  const size_t columns = known ? size.ws_col - 1u : 79u;
-  fmt::print(file_, "\r\033[K{}", Printable(text).substr(0, columns));
-  std::fflush(file_);
-  shown_ = true;
-}
-
-void LiveLine::Clear() {
-  if (!shown_) return;
-  fmt::print(file_, "\r\033[K");
-  std::fflush(file_);
-  shown_ = false;
 }
 
 }  // namespace muster::cli

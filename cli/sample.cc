@@ -1,8 +1,5 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <memory>
 
 #include "cli/checkpoint_folder.h"
@@ -25,20 +22,10 @@ struct SampleOptions {
 absl::StatusOr<int> Sample(Session& session, const SampleOptions& options) {
   const auto folder = FindCheckpointFolder(session, options.word);
   if (!folder.ok()) return During("sample from " + options.word, folder.status());
-  const std::string trainer = ProgramBeside(session, "muster-train");
-  const std::vector<std::string> words = {trainer,         "sample",
-                                          "--checkpoint",  folder->path,
-                                          "--prompt",      options.prompt,
-                                          "--tokens",      std::to_string(options.tokens),
-                                          "--temperature", fmt::format("{}", options.temperature),
-                                          "--seed",        std::to_string(options.seed)};
-  std::vector<char*> argv;
-  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  std::fflush(stdout);
-  execvp(argv[0], argv.data());
-  return NotFound("sample from {}: start {}: {}; it belongs beside this program", options.word,
-                  trainer, std::strerror(errno));
+  return Become(session, "muster-train",
+                {"sample", "--checkpoint", folder->path, "--prompt", options.prompt, "--tokens",
+                 std::to_string(options.tokens), "--temperature",
+                 fmt::format("{}", options.temperature), "--seed", std::to_string(options.seed)});
 }
 
 }  // namespace

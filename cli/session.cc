@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -54,6 +55,18 @@ std::string ProgramBeside(const Session& session, const std::string& name) {
   if (error) self = session.program;
   const std::filesystem::path beside = self.parent_path() / name;
   return std::filesystem::exists(beside, error) ? beside.string() : name;
+}
+
+absl::Status Become(const Session& session, const std::string& name,
+                    const std::vector<std::string>& arguments) {
+  const std::string program = ProgramBeside(session, name);
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
+  argv.reserve(arguments.size() + 2);
+  for (const std::string& word : arguments) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  std::fflush(stdout);
+  execvp(argv[0], argv.data());
+  return ErrnoError(errno, fmt::format("start {} (it belongs beside this program)", program));
 }
 
 bool IsTerminal(FILE* file) { return isatty(fileno(file)) == 1; }

@@ -38,6 +38,10 @@ absl::Status During(const std::string& what, const absl::Status& status);
 // `name` beside the running program, else found by PATH.
 std::string ProgramBeside(const Session& session, const std::string& name);
 
+// Turns this process into that program with these arguments; returns only if it cannot be started.
+absl::Status Become(const Session& session, const std::string& name,
+                    const std::vector<std::string>& arguments);
+
 bool IsTerminal(FILE* file);
 
 // The whole file. Errors: kNotFound, kInvalidArgument for a folder, each with the path.

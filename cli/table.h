@@ -20,10 +20,4 @@ class Table {
   std::vector<std::vector<std::string>> rows_;  // first is the header
 };
 
-// "1.5 GiB", "12.0 KiB", "17 B".
-std::string BytesText(uint64_t bytes);
-
-// Text with control characters replaced by '?'.
-std::string Printable(const std::string& text);
-
 }  // namespace muster::cli
