@@ -8,7 +8,7 @@ namespace muster::cli {
 namespace {
 
 constexpr size_t kWaitingMax = 2'000;  // looked through for every line
-constexpr size_t kLineBytesMax = 64 * 1024;
+constexpr size_t kLineBytesMax = size_t{64} * 1024;
 
 }  // namespace
 

@@ -22,7 +22,7 @@ namespace muster::spec {
 
 // Refused before it is read: larger than this, nested deeper than 16, or with aliases or merge
 // keys (a job file needs none, and they are how a small file grows without end).
-inline constexpr size_t kJobFileBytesMax = 256 * 1024;
+inline constexpr size_t kJobFileBytesMax = size_t{256} * 1024;
 
 // Shape only: keys, types, defaults. The values may still be impossible together.
 absl::StatusOr<v1::JobSpec> ParseJobFile(const std::string& text, const std::string& filename);

@@ -116,7 +116,8 @@ int main(int argc, char** argv) {
     (*coordinator)->Stop();
   });
   const absl::Status ended = (*coordinator)->Wait();
-  pthread_kill(waiter.native_handle(), SIGTERM);  // when it was not a signal that ended it
+  // When it was not a signal that ended it: the waiter takes this one with sigwait.
+  pthread_kill(waiter.native_handle(), SIGTERM);  // NOLINT(bugprone-bad-signal-to-kill-thread)
   waiter.join();
   if (!ended.ok()) return Fail(ended);
   spdlog::info("stopped; ranks run on");

@@ -10,7 +10,8 @@ Watchers::Watchers(size_t queue_events_max) : queue_events_max_(queue_events_max
 
 Watchers::~Watchers() = default;
 
-void Watchers::Add(std::shared_ptr<Watcher> watcher, std::vector<v1::JobEvent> backlog) {
+void Watchers::Add(const std::shared_ptr<Watcher>& watcher,
+                   const std::vector<v1::JobEvent>& backlog) {
   absl::Status closed;
   {
     absl::MutexLock lock(&mutex_);

@@ -26,7 +26,7 @@ class Watchers {
   ~Watchers();
 
   // From here on the watcher gets what is published; `backlog` comes before that.
-  void Add(std::shared_ptr<Watcher> watcher, std::vector<v1::JobEvent> backlog);
+  void Add(const std::shared_ptr<Watcher>& watcher, const std::vector<v1::JobEvent>& backlog);
   void Publish(const std::vector<v1::JobEvent>& events);
   void Remove(const Watcher* watcher);
   void CloseAll(const absl::Status& status);

@@ -30,6 +30,7 @@ std::string WhereText(const std::vector<v1::RankPlacement>& ranks) {
   }
   if (nodes.size() > kNodesNamed) {
     std::vector<std::string> names;
+    names.reserve(nodes.size());
     for (const auto& node : nodes) names.push_back(node.first);
     return fmt::format("{} nodes {}", nodes.size(), FormatHostlist(names));
   }

@@ -150,7 +150,10 @@ void SetOpenMpi(const v1::ShimOrder& order, uint32_t rank, const Standing& stand
     out->Set("OMPI_MCA_btl_tcp_if_include",
              fmt::format("{}/{}", order.host_address(), v6 ? 128 : 32));
   }
-  if (standing.local_size > facts.cores) out->Set("OMPI_MCA_mpi_yield_when_idle", 1);
+  // A rank that waits spins. Where ranks fill the cores it must let the others (and this node's
+  // daemons) run; several nodes on the loopback share one machine.
+  const uint32_t ranks_here = loopback ? standing.world_size : standing.local_size;
+  if (ranks_here >= facts.cores) out->Set("OMPI_MCA_mpi_yield_when_idle", 1);
 }
 
 void SetSlurm(const v1::ShimOrder& order, uint32_t rank, const Standing& standing, Variables* out) {
