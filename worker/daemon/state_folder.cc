@@ -1,6 +1,7 @@
 #include "worker/daemon/state_folder.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -126,8 +127,9 @@ absl::Status StateFolder::RecordClusterId(const std::string& cluster_id) {
   return absl::OkStatus();
 }
 
-absl::Status StateFolder::WriteAddress(const std::string& address) {
-  return Write("address", address);
+absl::Status StateFolder::WriteAddress(const std::string& host, int port) {
+  MUSTER_RETURN_IF_ERROR(Write("port", std::to_string(port)));
+  return Write("address", fmt::format("{}:{}", host, port));
 }
 
 void StateFolder::RemoveAddress() { unlink((path_ + "/address").c_str()); }

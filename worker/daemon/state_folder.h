@@ -35,7 +35,10 @@ class StateFolder {
   const std::string& cluster_id() const { return cluster_id_; }
   absl::Status RecordEpoch(uint64_t epoch);
   absl::Status RecordClusterId(const std::string& cluster_id);
-  absl::Status WriteAddress(const std::string& address);
+  // The port of the life before; 0 = none. Peers in the middle of a launch still call it.
+  absl::StatusOr<uint64_t> LastPort() const { return ReadNumber("port"); }
+  // Writes both: the address for people and scripts, the port for the next life.
+  absl::Status WriteAddress(const std::string& host, int port);
   void RemoveAddress();
 
   std::string logs() const { return path_ + "/logs"; }

@@ -71,13 +71,32 @@ Worker::~Worker() {
   if (signals_ >= 0) close(signals_);
 }
 
+// A free port is asked for: the one of the life before comes first, so that peers in the middle of
+// an exchange find this node again.
+absl::Status Worker::ListenForPeers() {
+  const std::string host = HostOf(options_.listen);
+  MUSTER_ASSIGN_OR_RETURN(const uint64_t last, state_.LastPort());
+  if (options_.listen == host + ":0" && last != 0) {
+    auto again = rpc::PeerServer::Listen(fmt::format("{}:{}", host, last), board_, live_ranks_,
+                                         state_.logs());
+    if (again.ok()) {
+      peers_ = std::move(again).value();
+      return absl::OkStatus();
+    }
+    spdlog::warn("port {} of the life before is taken; a launch under way may fail and start again",
+                 last);
+  }
+  MUSTER_ASSIGN_OR_RETURN(
+      peers_, rpc::PeerServer::Listen(options_.listen, board_, live_ranks_, state_.logs()));
+  return absl::OkStatus();
+}
+
 absl::Status Worker::Begin() {
   v1::WorkerHello identity;
   MUSTER_ASSIGN_OR_RETURN(const auto devices, device::FindDevices(options_.slots));
-  MUSTER_ASSIGN_OR_RETURN(
-      peers_, rpc::PeerServer::Listen(options_.listen, board_, live_ranks_, state_.logs()));
+  MUSTER_RETURN_IF_ERROR(ListenForPeers());
   const std::string port = std::to_string(peers_->port());
-  MUSTER_RETURN_IF_ERROR(state_.WriteAddress(HostOf(options_.listen) + ":" + port));
+  MUSTER_RETURN_IF_ERROR(state_.WriteAddress(HostOf(options_.listen), peers_->port()));
   identity.set_cluster_id(options_.cluster_id.empty() ? state_.cluster_id() : options_.cluster_id);
   identity.set_node(options_.node);
   identity.set_incarnation(state_.incarnation());

@@ -38,6 +38,7 @@ class Worker {
 
  private:
   Worker(Options options, StateFolder state);
+  absl::Status ListenForPeers();
   absl::Status Begin();
   void FindAttempts();
   void WaitForEvents(int64_t now_ms);
