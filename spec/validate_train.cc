@@ -89,6 +89,19 @@ class TrainRules {
       Divides("model.kv_heads", model.kv_heads());
     }
     if (ffn) Divides("model.ffn", model.ffn());
+    if (model.context() > 0) Divides("model.context", model.context());
+    const bool whole = width && heads && model.d_model() % model.heads() == 0;
+    const uint32_t head_width = whole ? model.d_model() / model.heads() : 1;
+    // The trainer lays tensors out in whole runs of 64 bytes.
+    if (head_width % 2 == 0 && (model.d_model() % 16 != 0 || head_width % 4 != 0)) {
+      Add("model.d_model",
+          fmt::format("{} with heads={}; make it a multiple of 16 and of 4 x heads",
+                      model.d_model(), model.heads()));
+    }
+    if (ffn && tensor_ != 0 && model.ffn() % tensor_ == 0 && model.ffn() % (4 * tensor_) != 0) {
+      Add("model.ffn", fmt::format("{} is not a multiple of 4 x tensor = {}; take {}", model.ffn(),
+                                   4 * tensor_, (model.ffn() / (4 * tensor_) + 1) * 4 * tensor_));
+    }
     Positive("model.rope_theta", model.rope_theta());
     Positive("model.norm_eps", model.norm_eps());
   }

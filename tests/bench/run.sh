@@ -11,7 +11,7 @@ which=("$@")
 for name in "${which[@]}"; do
   printf '\n== %s\n' "$name"
   case $name in
-    journal | model) "$build/tests/${name}_bench" ;;
+    journal | model) "$build/bin/${name}_bench" ;;
     launch | recovery | trainer) /usr/bin/python3 -B tests/bench/outside_bench.py "$name" ;;
     *) echo "bench: no benchmark named $name; there are journal, model, launch, recovery, trainer" >&2; exit 2 ;;
   esac

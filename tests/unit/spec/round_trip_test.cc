@@ -134,7 +134,7 @@ TEST(Defaults, FillABareSpecFromAnotherClient) {
   axis->set_size(1);
   v1::TrainSpec* train = spec.mutable_train();
   train->mutable_model()->set_layers(1);
-  train->mutable_model()->set_d_model(8);
+  train->mutable_model()->set_d_model(16);
   train->mutable_model()->set_heads(2);
   train->mutable_model()->set_ffn(8);
   train->mutable_model()->set_context(8);

@@ -42,10 +42,21 @@ TEST(ValidateJobSpec, ModelMustDivideOverTheMesh) {
        "train.model.kv_heads: 4 does not divide over tensor=3 ranks; make it a multiple of 3 or "
        "lower mesh.tensor\n"
        "train.model.ffn: 688 does not divide over tensor=3 ranks; make it a multiple of 3 or lower "
-       "mesh.tensor"},
+       "mesh.tensor\n"
+       "train.model.context: 256 does not divide over tensor=3 ranks; make it a multiple of 3 or "
+       "lower mesh.tensor"},
+      {"context over tensor", [](J j) { j->mutable_train()->mutable_model()->set_context(255); },
+       "train.model.context: 255 does not divide over tensor=2 ranks; make it a multiple of 2 or "
+       "lower mesh.tensor"},
+      {"ffn in runs of four", [](J j) { j->mutable_train()->mutable_model()->set_ffn(690); },
+       "train.model.ffn: 690 is not a multiple of 4 x tensor = 8; take 696"},
+      {"width in runs of sixteen",
+       [](J j) { j->mutable_train()->mutable_model()->set_d_model(272); },
+       "train.model.d_model: 272 with heads=8; make it a multiple of 16 and of 4 x heads"},
       {"only kv_heads over tensor", [](J j) { j->mutable_mesh(1)->set_size(8); },
        "train.model.kv_heads: 4 does not divide over tensor=8 ranks; make it a multiple of 8 or "
-       "lower mesh.tensor"},
+       "lower mesh.tensor\n"
+       "train.model.ffn: 688 is not a multiple of 4 x tensor = 32; take 704"},
       {"heads over kv_heads", [](J j) { j->mutable_train()->mutable_model()->set_kv_heads(6); },
        "train.model.kv_heads: 6 does not divide heads=8; every key/value head serves the same "
        "number of heads"},
