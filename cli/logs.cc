@@ -132,7 +132,7 @@ const v1::Attempt* FindAttempt(const v1::Job& job, uint64_t number) {
 // The next attempt after `number`, or the job's end.
 absl::StatusOr<v1::Job> WaitForNext(Session& session, const std::string& id, uint64_t number) {
   for (;;) {
-    const auto job = session.client().GetJob(id);
+    auto job = session.client().GetJob(id);
     if (job.ok()) {
       const v1::Attempt* last = FindAttempt(*job, 0);
       if (IsEnded(job->state()) || (last != nullptr && last->number() > number)) return job;

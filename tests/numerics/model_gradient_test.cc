@@ -93,7 +93,7 @@ TEST(ModelGradient, PaddingAndUnseenTokensGetNone) {
     EXPECT_EQ(computed.grads[i], 0.0f) << "padding at " << i;
   }
   const parallel::Parameter& output = table.Find("lm_head.weight");
-  for (size_t i = 70 * 32; i < output.count; ++i) {
+  for (size_t i = size_t{70} * 32; i < output.count; ++i) {
     EXPECT_EQ(computed.grads[output.begin + i], 0.0f) << "row beyond the vocabulary";
   }
 }

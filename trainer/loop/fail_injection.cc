@@ -27,7 +27,7 @@ void FailInjection::MaybeFail(int rank_now, uint64_t step_now, uint64_t attempt_
 }
 
 absl::StatusOr<FailInjection> ParseFailInjection(const std::string& text) {
-  const absl::Status bad = InvalidArgument(
+  absl::Status bad = InvalidArgument(
       "MUSTER_TEST_FAIL=\"{}\": must look like rank=2,step=17,how=exit1|abort|hang[,attempt=1]",
       text);
   FailInjection result;

@@ -138,7 +138,7 @@ absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
     if (!point.has_value()) return std::optional<Resumed>();
     from_init = point->folder == request.init_from;
     MUSTER_RETURN_IF_ERROR(Agree(*groups.world, CheckModel(*point, request.model_json)));
-    const absl::Status loaded =
+    absl::Status loaded =
         Agree(*groups.world, LoadOwn(point->folder, point->manifest, sections, files));
     if (loaded.ok()) {
       return std::optional<Resumed>(Resumed{point->folder, std::move(point->manifest), from_init});

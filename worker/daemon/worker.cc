@@ -34,7 +34,7 @@ std::string HostOf(const std::string& address) { return address.substr(0, addres
 
 std::string AdvertisedHost(const Options& options) {
   if (!options.advertise.empty()) return options.advertise;
-  const std::string host = HostOf(options.listen);
+  std::string host = HostOf(options.listen);
   if (host != "0.0.0.0" && host != "[::]") return host;
   char name[256] = {};
   return gethostname(name, sizeof(name) - 1) == 0 ? name : host;

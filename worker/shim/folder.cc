@@ -44,7 +44,7 @@ absl::Status ReplaceFile(const std::string& path, const std::string& bytes) {
   const std::string next = path + ".next";
   const int fd = open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return ErrnoError(errno, "create " + next);
-  const absl::Status written = WriteAll(fd, bytes, next);
+  absl::Status written = WriteAll(fd, bytes, next);
   close(fd);
   if (!written.ok()) {
     unlink(next.c_str());

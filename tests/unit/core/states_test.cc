@@ -99,7 +99,7 @@ class Tiny {
     const v1::Job job = Job();
     if (job.attempts().empty()) return "-";
     const v1::Attempt& attempt = job.attempts(0);
-    const std::string state = Tail(v1::AttemptState_Name(attempt.state()), 14);
+    std::string state = Tail(v1::AttemptState_Name(attempt.state()), 14);
     if (attempt.outcome() == v1::ATTEMPT_OUTCOME_UNSPECIFIED) return state;
     return state + "/" + Tail(v1::AttemptOutcome_Name(attempt.outcome()), 16);
   }

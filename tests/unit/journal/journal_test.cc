@@ -198,7 +198,7 @@ TYPED_TEST(JournalTest, BackupUnderLoadIsAPrefix) {
 
 // 16 producers hand their batches to the one thread that appends, as gRPC threads do to the loop.
 TYPED_TEST(JournalTest, CarriesSixteenProducersInTheOrderOfAppend) {
-  constexpr uint64_t kBatches = 16 * 250;
+  constexpr uint64_t kBatches = uint64_t{16} * 250;
   auto journal = this->store_.Open();
   absl::Mutex mutex;  // stands for the mailbox: one appends at a time
   uint64_t next = 1;
