@@ -105,8 +105,12 @@ $muster describe "$job" -o json | jq -r '
   "tokens/s         \(.progress.tokens_per_second | round)",
   "held-out bits/B  \(.progress.first_eval_bits_per_byte | r(3)) before, \(.progress.eval_bits_per_byte | r(3)) after",
   "attempts         \(.attempts | length)",
+  "checkpoints      \([.checkpoints[] | select(.committed) | .step] | sort | map(tostring) | join(", ")), verified",
   "steps recomputed \(.accounting.steps_recomputed)",
-  "recovery         \([.attempts[] | select((.number | tonumber) > 1) | .reason] | join("; ") | if . == "" then "none needed" else . end)",
+  "recovery         \(if (.attempts | length) < 2 then "none needed" else
+      [range(1; .attempts | length) as $i
+        | ((.attempts[$i].first_step_unix_ms - .attempts[$i - 1].failure_unix_ms) / 1000 | r(1)) as $s
+        | "\($s) s from \(.attempts[$i - 1].cause.text) to the next finished step"] | join("; ") end)",
   "goodput so far   \(.accounting.goodput * 100 | r(1)) % of \(.accounting.wall_seconds | r(1)) s"'
 echo
 echo "Next: docs/architecture.md for the shape, configs/ for more jobs, build/bin/muster --help."

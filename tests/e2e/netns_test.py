@@ -54,9 +54,9 @@ class NamespaceCluster(Cluster):
                           "--listen", f"10.213.77.{10 + index}:0", "--slots", str(self.slots),
                           *self.worker_flags])
 
-    def cut(self, index):
-        """The host's cable is pulled."""
-        sh("ip", "link", "set", f"{PREFIX}v{index}", "down")
+    def cable(self, node, way):
+        """Pulls a host's cable ("down") or puts it back ("up")."""
+        sh("ip", "link", "set", f"{PREFIX}v{int(node[1:]) - 1}", way)
 
     def tear_down_network(self):
         for index in range(self.hosts):
@@ -97,7 +97,7 @@ class ThreeHosts(unittest.TestCase):
         def lose_host(job):
             node = cluster.job(job)["attempts"][-1]["ranks"][-1]["node"]
             lost.append(node)
-            cluster.cut(int(node[1:]) - 1)
+            cluster.cable(node, "down")
 
         view, actual = self.run_to_end("lost-host", lose_host)
         weights.assert_equal_bits(reference, actual)
@@ -107,6 +107,10 @@ class ThreeHosts(unittest.TestCase):
         self.assertIn("n3", nodes)
         print(f"{lost[0]} lost: {view['attempts'][-2]['cause']['text']}; "
               f"went on on {sorted(nodes)}", file=sys.stderr)
+        # The lost host still has its ranks, deaf and fenced. Back on the net it must end them.
+        cluster.cable(lost[0], "up")
+        wait_for("the lost host back", lambda: len(cluster.ready_nodes()) == 3)
+        cluster.assert_clean()
 
 
 if __name__ == "__main__":

@@ -145,10 +145,9 @@ void SetOpenMpi(const v1::ShimOrder& order, uint32_t rank, const Standing& stand
   }
   if (loopback) {
     out->Set("OMPI_MCA_btl_tcp_if_include", "lo");
-  } else if (!order.host_address().empty()) {
-    const bool v6 = order.host_address().find(':') != std::string::npos;
-    out->Set("OMPI_MCA_btl_tcp_if_include",
-             fmt::format("{}/{}", order.host_address(), v6 ? 128 : 32));
+  } else if (!facts.interface.empty()) {
+    // By name: Open MPI 4.1.4 takes every interface, the loopback first, for a match of ADDRESS/32.
+    out->Set("OMPI_MCA_btl_tcp_if_include", facts.interface);
   }
   // A rank that waits spins. Where ranks fill the cores it must let the others (and this node's
   // daemons) run; several nodes on the loopback share one machine.

@@ -21,6 +21,7 @@ struct LocalFacts {
   std::string temp_folder;    // TMPDIR
   std::string memory_folder;  // shared memory segments
   uint32_t cores = 1;         // of the machine
+  std::string interface;      // the network interface that holds the order's host_address
 };
 
 // The variables of `own` (the shim's) that ranks may inherit: paths, locale, thread and device

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "common/status.h"
+#include "worker/launch/interface.h"
 #include "worker/shim/folder.h"
 #include "worker/shim/process_table.h"
 
@@ -114,6 +115,7 @@ absl::Status Shim::Prepare() {
   facts_.scope = scope_;
   facts_.temp_folder = folder_ + "/" + kTempFolder;
   facts_.memory_folder = SharedMemoryFolder(scope_);
+  facts_.interface = launch::InterfaceOf(order_.host_address());
   facts_.cores = std::max(1u, std::thread::hardware_concurrency());
   if (access("/dev/shm", W_OK) != 0) facts_.memory_folder = facts_.temp_folder;
   for (const std::string& path :

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "worker/launch/interface.h"
+
 namespace muster::worker::launch {
 namespace {
 
@@ -40,7 +42,7 @@ v1::ShimOrder Order(const std::string& n1_address, const std::string& n2_address
 }
 
 LocalFacts Cores(uint32_t cores) {
-  return {"/s/7.3", "0123abcd", "/s/7.3/tmp", "/dev/shm/m", cores};
+  return {"/s/7.3", "0123abcd", "/s/7.3/tmp", "/dev/shm/m", cores, ""};
 }
 
 TEST(RankVariables, EveryFamilyTellsTheSamePlace) {
@@ -83,10 +85,18 @@ TEST(RankVariables, WaitingRanksYieldWhenTheMachineIsFull) {
 }
 
 TEST(RankVariables, TcpUsesTheAddressTheWorkerIsKnownBy) {
-  EXPECT_THAT(RankVariables(Order("10.0.0.1:1", "10.0.0.2:2", "10.0.0.2"), 2, Cores(8)),
-              Contains("OMPI_MCA_btl_tcp_if_include=10.0.0.2/32"));
+  LocalFacts facts = Cores(8);
+  facts.interface = "eth1";
+  EXPECT_THAT(RankVariables(Order("10.0.0.1:1", "10.0.0.2:2", "10.0.0.2"), 2, facts),
+              Contains("OMPI_MCA_btl_tcp_if_include=eth1"));
   EXPECT_THAT(RankVariables(Order("127.0.0.1:1", "127.0.0.1:2", ""), 2, Cores(8)),
               Contains("OMPI_MCA_btl_tcp_if_include=lo"));
+}
+
+TEST(InterfaceOf, FindsTheLoopbackAndNothingForAForeignAddress) {
+  EXPECT_EQ(InterfaceOf("127.0.0.1"), "lo");
+  EXPECT_EQ(InterfaceOf("192.0.2.77"), "");
+  EXPECT_EQ(InterfaceOf("a-host-name"), "");
 }
 
 TEST(Inherited, PassesOnNoSecrets) {
