@@ -1,5 +1,6 @@
 """Bad input, one case a test: one clear line (what, where, what to do), the right exit code, and
 nothing lost."""
+import os
 import pathlib
 import re
 import shutil
@@ -182,6 +183,7 @@ recovery: {attempts_without_progress: 2}
         self.cluster.wait_state(job, "succeeded")
         weights.newest_committed(next(root.iterdir()))
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small file system")
     def test_checkpoint_folder_full_then_roomy(self):
         """Training goes on over failed saves; when there is room again, saving resumes."""
         full = self.cluster.dir / "full"
@@ -202,6 +204,7 @@ recovery: {attempts_without_progress: 2}
         finally:
             subprocess.run(["umount", "-l", full], check=False)
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount a small file system")
     def test_checkpoint_folder_read_only(self):
         locked = self.cluster.dir / "read-only"
         locked.mkdir()
