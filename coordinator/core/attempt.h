@@ -45,11 +45,11 @@ struct Attempt {
   int64_t stop_unix_ms = 0;
   bool new_checkpoint = false;  // it committed one newer than any before
   // While it lives.
-  std::vector<Share> shares;         // by first rank
-  std::vector<v1::RankState> ranks;  // by rank, as last reported
+  std::vector<Share> shares;               // by first rank
+  std::vector<v1::RankState> ranks;        // by rank, as last reported
   std::vector<v1::RankStatus> seen_ranks;  // by rank, of those reported
-  uint32_t ranks_up = 0;             // running, or exited
-  uint32_t ranks_clean = 0;          // exited 0 by themselves
+  uint32_t ranks_up = 0;                   // running, or exited
+  uint32_t ranks_clean = 0;                // exited 0 by themselves
   uint32_t shares_done = 0;
   bool failed_while_stopping = false;
   int64_t cause_exit_us = 0;  // when the rank named in the cause exited; 0 = not known
