@@ -1,0 +1,141 @@
+// One pass of the scheduler: who starts where, who must give way, and why the others wait.
+//
+// Order of the waiting jobs: those that recover from a failure first (their slots are still
+// theirs); then by queue priority, queue share (decayed use ÷ weight, smallest first), job priority
+// within the queue, age.
+//
+// The rules, each with its reason for waiting:
+//   gang        all ranks or none.
+//   quota       a queue never holds more than its limit, a user never more than the queue's
+//               user_limit; beyond the quota a queue borrows, and only while nobody entitled waits
+//               for the same slots.
+//   backfill    the first `reserved_heads` jobs that do not fit get a promise: slots and the time
+//               these come free, from the time limits of those that hold them. A later job may
+//               start only where it disturbs no promise: on other slots, or (with a time limit)
+//               ended before. Where the end of a holder is not known, the slots stay reserved.
+//   preemption  a job may take slots from (a) preemptible jobs of lower priority in its own queue;
+//               (b) when it fits in its queue's quota: jobs of queues beyond their quota; (c)
+//               preemptible jobs of a queue of lower priority that are borrowing. Only when that
+//               lets it start. Victims: the least work lost, (now − last commit) × slots. Slots
+//               that are already being vacated are waited for, never preempted twice. The relation
+//               is strict, so no chain of preemptions closes.
+//   spares      idle hot spares are used by their owner, or lent to preemptible jobs.
+//
+// Pure: no clock, no random. Same view, same decisions. Cost: no work per job of a placement class
+// that already failed in this pass.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/ids.h"
+#include "coordinator/scheduler/inventory.h"
+#include "coordinator/scheduler/shape.h"
+#include "muster/v1/job.pb.h"
+#include "muster/v1/queue.pb.h"
+
+namespace muster::coordinator::scheduler {
+
+// A queue and what it holds now.
+struct QueueView {
+  const v1::QueueSpec* spec = nullptr;
+  double usage = 0;         // decayed slot-seconds, as of View::now
+  uint64_t slots_held = 0;  // by its live attempts, those being stopped included
+};
+
+// What a user's jobs hold in one queue.
+struct UserView {
+  uint32_t queue = 0;
+  std::string user;
+  uint64_t slots_held = 0;
+};
+
+// A waiting job. Pointers outlive the pass.
+struct WaitingJob {
+  JobId job;
+  const v1::JobSpec* spec = nullptr;
+  const Shape* shape = nullptr;  // kept by the core, computed once
+  const std::string* placement_class = nullptr;
+  uint32_t queue = 0;  // index into View::queues
+  const std::string* user = nullptr;
+  bool recovering = false;  // its last attempt failed; its slots are still its own
+  const google::protobuf::RepeatedPtrField<v1::NodeShare>* previous = nullptr;  // may be null
+  uint64_t previous_attempt = 0;
+  const std::string* hold = nullptr;  // non-empty: must not start, and why; holds up nobody
+  bool holds_up_all = false;          // with `hold`: nobody may start (after a restart)
+};
+
+// A job with a live attempt.
+struct RunningJob {
+  JobId job;
+  const v1::JobSpec* spec = nullptr;
+  uint32_t queue = 0;
+  const std::string* user = nullptr;
+  const google::protobuf::RepeatedPtrField<v1::NodeShare>* shares = nullptr;
+  uint64_t slots = 0;
+  bool stopping = false;
+  absl::Time ends_by = absl::InfiniteFuture();  // time limit, or the end of the grace it stops in
+  absl::Time committed_at = absl::InfinitePast();  // its newest work that is safe; start if none
+};
+
+struct PassOptions {
+  uint32_t reserved_heads = 16;    // blocked jobs that get a promise
+  uint32_t backfill_depth = 1000;  // jobs looked at behind the first that waits
+};
+
+struct View {
+  absl::Time now;
+  const Inventory* inventory = nullptr;
+  std::vector<QueueView> queues;  // by name; index 0.. referred to above
+  std::vector<UserView> users;
+  std::vector<WaitingJob> waiting;  // by job id
+  std::vector<RunningJob> running;  // by job id
+  PassOptions options;
+};
+
+struct Start {
+  JobId job;
+  std::vector<v1::NodeShare> shares;
+  std::vector<NodeId> spares;
+  std::string reason;  // "4 ranks on n1 (0-1), n2 (2-3): same nodes as attempt 1"
+};
+
+struct Preemption {
+  JobId victim;
+  JobId for_job;
+  std::string reason;  // "preempted by job 7 (priority 10 over 0); loses 12 s × 8 slots"
+};
+
+struct Wait {
+  JobId job;
+  std::string reason;                                  // "waiting: …", true at View::now
+  std::vector<std::string> unblock;                    // what would let it start, a line each
+  absl::Time start_estimate = absl::InfiniteFuture();  // of a promise; infinite = cannot be told
+};
+
+struct Decisions {
+  std::vector<Start> starts;  // in order
+  std::vector<Preemption> preemptions;
+  std::vector<Wait> waits;  // of the first jobs that wait, with a promise or a hold
+  absl::Time look_again = absl::InfiniteFuture();  // a promise or hold matures without an event
+};
+
+Decisions RunPass(const View& view);
+
+// The reason of any one waiting job, as a pass that stops at it would give it. For `describe`.
+Wait ExplainWait(const View& view, JobId job);
+
+// Runs passes forward in virtual time, running jobs ending when they must, until `job` starts.
+// "Exactly as the scheduler would": it is the same code. A job without a time limit never ends.
+struct Forecast {
+  std::optional<Start> start;
+  absl::Time at = absl::InfiniteFuture();
+  std::vector<JobId> preempts;
+  Wait wait;  // when it does not start at once
+};
+Forecast ForecastStart(const View& view, JobId job);
+
+}  // namespace muster::coordinator::scheduler
