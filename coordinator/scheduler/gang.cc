@@ -58,21 +58,7 @@ std::vector<std::pair<const FreeNode*, uint32_t>> Choose(std::vector<Share> shar
 
 }  // namespace
 
-bool NaturalLess(const std::string& a, const std::string& b) {
-  const auto digits_at = [](const std::string& name) {
-    size_t at = name.size();
-    while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9') --at;
-    return at;
-  };
-  const size_t at_a = digits_at(a);
-  const size_t at_b = digits_at(b);
-  const int prefix = a.compare(0, at_a, b, 0, at_b);
-  if (prefix != 0) return prefix < 0;
-  if (a.size() != b.size()) return a.size() < b.size();
-  return a < b;
-}
-
-GangShape ShapeOf(const v1::JobSpec& spec) {
+GangShape GangShapeOf(const v1::JobSpec& spec) {
   GangShape shape;
   shape.slots_per_rank = std::max(1u, spec.resources().slots_per_rank());
   for (const v1::Axis& axis : spec.mesh()) {
@@ -87,7 +73,7 @@ GangShape ShapeOf(const v1::JobSpec& spec) {
   return shape;
 }
 
-uint32_t WorldSize(const v1::JobSpec& spec) { return ShapeOf(spec).ranks; }
+uint32_t WorldSize(const v1::JobSpec& spec) { return GangShapeOf(spec).ranks; }
 
 std::optional<std::vector<v1::RankPlacement>> PlaceAsBefore(const Ask& ask, const GangShape& shape,
                                                             const std::vector<FreeNode>& nodes) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/scheduler/natural_order.h"
 #include "coordinator/scheduler/plan.h"
 
 namespace muster::coordinator::scheduler {
@@ -21,7 +22,7 @@ struct GangShape {
   uint32_t blocks() const { return ranks / block_ranks; }
 };
 
-GangShape ShapeOf(const v1::JobSpec& spec);
+GangShape GangShapeOf(const v1::JobSpec& spec);
 
 // The previous placement again, when every slot of it is free; else nullopt.
 std::optional<std::vector<v1::RankPlacement>> PlaceAsBefore(const Ask& ask, const GangShape& shape,
@@ -30,8 +31,5 @@ std::optional<std::vector<v1::RankPlacement>> PlaceAsBefore(const Ask& ask, cons
 // On the fewest nodes; among equals those of `previous`, then the tightest fit, then by name.
 std::optional<std::vector<v1::RankPlacement>> PlacePacked(const Ask& ask, const GangShape& shape,
                                                           const std::vector<FreeNode>& nodes);
-
-// "n2" before "n10".
-bool NaturalLess(const std::string& a, const std::string& b);
 
 }  // namespace muster::coordinator::scheduler

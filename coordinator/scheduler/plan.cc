@@ -115,7 +115,7 @@ Plan MakePlan(Snapshot snapshot) {
       plan.head = Waiting{ask.job, ask.hold};
       return plan;
     }
-    const GangShape shape = ShapeOf(*ask.spec);
+    const GangShape shape = GangShapeOf(*ask.spec);
     auto ranks = PlaceAsBefore(ask, shape, snapshot.nodes);
     if (!ranks) ranks = PlacePacked(ask, shape, snapshot.nodes);
     if (!ranks) {
@@ -131,7 +131,7 @@ Plan MakePlan(Snapshot snapshot) {
 }
 
 std::string WhyNeverFits(const v1::JobSpec& spec, const std::vector<uint32_t>& node_slots) {
-  const GangShape shape = ShapeOf(spec);
+  const GangShape shape = GangShapeOf(spec);
   uint64_t slots = 0, blocks = 0, largest = 0;
   for (const uint32_t count : node_slots) {
     slots += count;

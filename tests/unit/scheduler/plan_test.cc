@@ -193,7 +193,7 @@ TEST(Plan, NeverOverallocatesProperty) {
     ASSERT_EQ(plan.placements.size() + (plan.head ? 1 : 0) > 0, !specs.empty()) << "seed " << seed;
     for (size_t i = 0; i < plan.placements.size(); ++i) {
       ASSERT_EQ(plan.placements[i].job, JobId(i + 1)) << "seed " << seed;
-      const GangShape shape = ShapeOf(specs[i]);
+      const GangShape shape = GangShapeOf(specs[i]);
       const auto& ranks = plan.placements[i].ranks;
       ASSERT_EQ(ranks.size(), shape.ranks) << "seed " << seed;
       for (uint32_t rank = 0; rank < shape.ranks; ++rank) {
