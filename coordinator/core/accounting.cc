@@ -54,9 +54,14 @@ int64_t DownFrom(const Attempt& attempt) {
     case v1::ATTEMPT_OUTCOME_RANK_FAILED:
     case v1::ATTEMPT_OUTCOME_NODE_LOST:
     case v1::ATTEMPT_OUTCOME_DRAINED:
+    case v1::ATTEMPT_OUTCOME_PREEMPTED:
+    case v1::ATTEMPT_OUTCOME_SUSPENDED:
+    case v1::ATTEMPT_OUTCOME_REQUEUED:
+    case v1::ATTEMPT_OUTCOME_RESIZED:
       return attempt.stop_unix_ms;
     case v1::ATTEMPT_OUTCOME_SUCCEEDED:
     case v1::ATTEMPT_OUTCOME_CANCELLED:
+    case v1::ATTEMPT_OUTCOME_TIME_LIMIT:
     case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
     case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
     case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_:

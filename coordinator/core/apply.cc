@@ -267,6 +267,11 @@ void Change(ClusterState& state, const v1::Record& record) {
       ApplyCheckpointForgotten(state, record.checkpoint_forgotten());
       Touch(state, record.checkpoint_forgotten().job_id());
       break;
+    case v1::Record::kQueueSet:
+    case v1::Record::kJobHeld:
+    case v1::Record::kJobSuspended:
+    case v1::Record::kJobRequeued:
+    case v1::Record::kJobScaled:
     case v1::Record::RECORD_NOT_SET:
       CHECK(false, "a record without content, or of a newer version");
   }

@@ -73,14 +73,34 @@ std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptRepor
   return first;
 }
 
+bool StopsGracefully(v1::AttemptOutcome outcome) {
+  switch (outcome) {
+    case v1::ATTEMPT_OUTCOME_CANCELLED:
+    case v1::ATTEMPT_OUTCOME_DRAINED:
+    case v1::ATTEMPT_OUTCOME_PREEMPTED:
+    case v1::ATTEMPT_OUTCOME_SUSPENDED:
+    case v1::ATTEMPT_OUTCOME_REQUEUED:
+    case v1::ATTEMPT_OUTCOME_RESIZED:
+    case v1::ATTEMPT_OUTCOME_TIME_LIMIT:
+      return true;
+    case v1::ATTEMPT_OUTCOME_SUCCEEDED:
+    case v1::ATTEMPT_OUTCOME_RANK_FAILED:
+    case v1::ATTEMPT_OUTCOME_NODE_LOST:
+    case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
+    case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
+  }
+  return false;
+}
+
 bool MayCommit(v1::AttemptState state, v1::AttemptOutcome outcome) {
   switch (state) {
     case v1::ATTEMPT_STATE_STARTING:
     case v1::ATTEMPT_STATE_RUNNING:
       return true;
     case v1::ATTEMPT_STATE_STOPPING:
-      return outcome == v1::ATTEMPT_OUTCOME_CANCELLED || outcome == v1::ATTEMPT_OUTCOME_DRAINED ||
-             outcome == v1::ATTEMPT_OUTCOME_SUCCEEDED;
+      return StopsGracefully(outcome) || outcome == v1::ATTEMPT_OUTCOME_SUCCEEDED;
     case v1::ATTEMPT_STATE_ENDED:
     case v1::ATTEMPT_STATE_UNSPECIFIED:
     case v1::AttemptState_INT_MIN_SENTINEL_DO_NOT_USE_:

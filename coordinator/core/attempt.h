@@ -71,6 +71,10 @@ struct Attempt {
   void SeeRank(const Share& share, const v1::RankReport& rank);
 };
 
+// Asked to stop, with time to save; what it commits until it is gone counts. False for a failure,
+// and for an attempt that is through.
+bool StopsGracefully(v1::AttemptOutcome outcome);
+
 // May checkpoints still be committed by an attempt in this state?
 bool MayCommit(v1::AttemptState state, v1::AttemptOutcome outcome);
 

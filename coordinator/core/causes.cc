@@ -134,6 +134,16 @@ std::string OutcomeText(v1::AttemptOutcome outcome) {
       return "cancelled";
     case v1::ATTEMPT_OUTCOME_DRAINED:
       return "drained";
+    case v1::ATTEMPT_OUTCOME_PREEMPTED:
+      return "preempted";
+    case v1::ATTEMPT_OUTCOME_SUSPENDED:
+      return "suspended";
+    case v1::ATTEMPT_OUTCOME_REQUEUED:
+      return "requeued";
+    case v1::ATTEMPT_OUTCOME_RESIZED:
+      return "resized";
+    case v1::ATTEMPT_OUTCOME_TIME_LIMIT:
+      return "time limit";
     case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
     case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
     case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_:

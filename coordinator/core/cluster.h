@@ -42,6 +42,9 @@ struct Options {
   absl::Duration stop_grace = absl::Seconds(3);  // SIGTERM to SIGKILL when a job is cancelled
   absl::Duration drain_grace =
       absl::Seconds(30);  // the same when its node is drained: time to save
+  // The same when it is preempted, suspended, requeued, resized or out of time, unless it states
+  // schedule.preempt_grace.
+  absl::Duration preempt_grace = absl::Seconds(60);
   absl::Duration order_repeat = absl::Seconds(1);  // an order not yet obeyed is sent again
   size_t events_kept = 10'000;
 };

@@ -72,6 +72,14 @@ void Stopping(const Attempt& attempt, const std::string& next, v1::JobEvent& eve
       event.set_kind(v1::EVENT_KIND_MOVING);
       event.set_text("moving: " + cause.text());
       return;
+    case v1::ATTEMPT_OUTCOME_PREEMPTED:
+    case v1::ATTEMPT_OUTCOME_SUSPENDED:
+    case v1::ATTEMPT_OUTCOME_REQUEUED:
+    case v1::ATTEMPT_OUTCOME_RESIZED:
+    case v1::ATTEMPT_OUTCOME_TIME_LIMIT:
+      event.set_kind(v1::EVENT_KIND_STOPPING);
+      event.set_text("stopping: " + cause.text());
+      return;
     case v1::ATTEMPT_OUTCOME_CANCELLED:  // told by JobCancelRequested
     case v1::ATTEMPT_OUTCOME_SUCCEEDED:
     case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
@@ -120,6 +128,15 @@ uint64_t JobOf(const v1::Record& record) {
       return record.job_ended().job_id();
     case v1::Record::kCheckpointCommitted:
       return record.checkpoint_committed().job_id();
+    case v1::Record::kJobHeld:
+      return record.job_held().job_id();
+    case v1::Record::kJobSuspended:
+      return record.job_suspended().job_id();
+    case v1::Record::kJobRequeued:
+      return record.job_requeued().job_id();
+    case v1::Record::kJobScaled:
+      return record.job_scaled().job_id();
+    case v1::Record::kQueueSet:
     case v1::Record::kCommitPermitted:
     case v1::Record::kCheckpointForgotten:
     case v1::Record::kClusterCreated:
@@ -190,7 +207,7 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
     event.set_text(
         fmt::format("checkpoint at step {} committed ({})", ref.step(), SizeText(ref.bytes())));
     *event.mutable_checkpoint() = ref;
-  } else {
+  } else if (!job->attempts.empty()) {
     const Attempt& attempt = job->attempts.back();
     if (record.has_attempt_started()) {
       event.set_kind(v1::EVENT_KIND_PLACED);

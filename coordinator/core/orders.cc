@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "coordinator/core/causes.h"
+#include "coordinator/core/grace.h"
 #include "coordinator/core/handlers.h"
 
 namespace muster::coordinator::core {
@@ -24,33 +25,6 @@ void SendStart(Turn& turn, const Job& job, const Attempt& attempt, const Node& n
   }
   for (const v1::CheckpointRef& ref : job.checkpoints.refs()) *start->add_resume() = ref;
   turn.Send(node, std::move(message));
-}
-
-// What is left of the time the ranks were given to stop by themselves.
-absl::Duration GraceLeft(const ClusterState& state, const Job& job, const Attempt& attempt) {
-  if (attempt.failed_while_stopping) return absl::ZeroDuration();
-  const absl::Time stopped = absl::FromUnixMillis(attempt.stop_unix_ms);
-  absl::Time deadline = stopped;
-  switch (attempt.facts.outcome()) {
-    case v1::ATTEMPT_OUTCOME_DRAINED:
-      deadline += state.options.drain_grace;
-      break;
-    case v1::ATTEMPT_OUTCOME_CANCELLED:
-    case v1::ATTEMPT_OUTCOME_SUCCEEDED:
-      deadline += state.options.stop_grace;
-      break;
-    case v1::ATTEMPT_OUTCOME_RANK_FAILED:
-    case v1::ATTEMPT_OUTCOME_NODE_LOST:
-    case v1::ATTEMPT_OUTCOME_UNSPECIFIED:
-    case v1::AttemptOutcome_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::AttemptOutcome_INT_MAX_SENTINEL_DO_NOT_USE_:
-      break;
-  }
-  if (job.cancel_requested) {
-    deadline =
-        std::min(deadline, absl::FromUnixMillis(job.cancel_unix_ms) + state.options.stop_grace);
-  }
-  return std::max(absl::ZeroDuration(), deadline - state.now);
 }
 
 bool MissedARestart(const Node& node, const Share& share) {
@@ -87,7 +61,8 @@ void SendOrders(Turn& turn, Job& job) {
     const Node* node = turn.state().nodes.Find(share.node);
     if (!node->session) continue;
     if (attempt->stopping()) {
-      SendStop(turn, *node, key, GraceLeft(turn.state(), job, *attempt),
+      SendStop(turn, *node, key,
+               std::max(absl::ZeroDuration(), GraceEnd(turn.state(), job, *attempt) - turn.now()),
                CauseWithLastLine(attempt->facts.cause()));
     } else if (attempt->facts.state() == v1::ATTEMPT_STATE_STARTING && !share.reported &&
                !MissedARestart(*node, share)) {

@@ -47,11 +47,12 @@ v1::Record EndedRecord(const Job& job, const Attempt& attempt, v1::AttemptOutcom
   return record;
 }
 
-// A trainer that was asked to move but finished meanwhile is done.
+// A trainer that was asked to stop and come back, but finished meanwhile, is done.
 v1::AttemptOutcome FinalOutcome(const Job& job, const Attempt& attempt) {
   const bool finished = attempt.all_clean();
   if (attempt.good()) return v1::ATTEMPT_OUTCOME_SUCCEEDED;
-  if (finished && attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_DRAINED && job.spec.has_train() &&
+  if (finished && StopsGracefully(attempt.facts.outcome()) &&
+      attempt.facts.outcome() != v1::ATTEMPT_OUTCOME_CANCELLED && job.spec.has_train() &&
       attempt.progress.step() >= job.spec.train().steps()) {
     return v1::ATTEMPT_OUTCOME_SUCCEEDED;
   }
@@ -78,6 +79,15 @@ std::string NextText(const Job& job, const Attempt& attempt, v1::AttemptOutcome 
   const std::string from =
       newest == nullptr ? "from the start" : fmt::format("from step {}", newest->step());
   return fmt::format("restarting {} (attempt {})", from, attempt.facts.number() + 1);
+}
+
+std::string TimeLimitText(const Job& job) {
+  const absl::Duration limit = absl::Seconds(job.spec.schedule().time_limit().seconds()) +
+                               absl::Nanoseconds(job.spec.schedule().time_limit().nanos());
+  const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted();
+  return fmt::format(
+      "ran into its time limit of {}; {}", DurationText(limit),
+      newest == nullptr ? "nothing was saved" : fmt::format("saved at step {}", newest->step()));
 }
 
 std::string SuccessText(const Turn& turn, const Job& job) {
@@ -147,6 +157,9 @@ void MaybeEndJob(Turn& turn, Job& job) {
   } else if (job.cancel_requested) {
     EndJob(turn, job, v1::JOB_STATE_CANCELLED,
            job.cancel_reason.empty() ? "cancelled" : "cancelled: " + job.cancel_reason);
+  } else if (!job.attempts.empty() &&
+             job.attempts.back().facts.outcome() == v1::ATTEMPT_OUTCOME_TIME_LIMIT) {
+    EndJob(turn, job, v1::JOB_STATE_FAILED, TimeLimitText(job));
   } else if (job.fruitless >= FruitlessMax(job.spec)) {
     EndJob(turn, job, v1::JOB_STATE_FAILED,
            fmt::format("failed after {} attempt{} without progress; first: {}", job.fruitless,

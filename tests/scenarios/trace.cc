@@ -39,6 +39,14 @@ std::string Placed(const Ranks& ranks) {
   return text;
 }
 
+std::string QueueText(const v1::QueueSpec& spec) {
+  std::string text = fmt::format("{} priority={} weight={} quota={}", spec.name(), spec.priority(),
+                                 spec.weight(), spec.quota());
+  if (spec.has_limit()) text += fmt::format(" limit={}", spec.limit());
+  if (spec.has_user_limit()) text += fmt::format(" user_limit={}", spec.user_limit());
+  return text + (spec.paused() ? " paused" + Quoted(spec.paused_reason()) : "");
+}
+
 std::string RecordLine(const v1::Record& record) {
   switch (record.record_case()) {
     case v1::Record::kClusterCreated:
@@ -56,12 +64,37 @@ std::string RecordLine(const v1::Record& record) {
              Bare(v1::NodeAdmission_Name(set.admission()), "NODE_ADMISSION_") +
              Quoted(set.reason());
     }
-    case v1::Record::kJobSubmitted:
-      return fmt::format("JobSubmitted {} uid={}", record.job_submitted().job_id(),
-                         record.job_submitted().uid());
+    case v1::Record::kJobSubmitted: {
+      const auto& submitted = record.job_submitted();
+      std::string text = fmt::format("JobSubmitted {} uid={}", submitted.job_id(), submitted.uid());
+      if (submitted.array_id() > 0) {
+        text += fmt::format(" array={}[{}]", submitted.array_id(), submitted.array_index());
+      }
+      return text;
+    }
     case v1::Record::kJobCancelRequested:
       return fmt::format("JobCancelRequested {}{}", record.job_cancel_requested().job_id(),
                          Quoted(record.job_cancel_requested().reason()));
+    case v1::Record::kQueueSet:
+      return "QueueSet " + QueueText(record.queue_set().queue());
+    case v1::Record::kJobHeld:
+      return fmt::format("JobHeld {} {}{}", record.job_held().job_id(),
+                         record.job_held().held() ? "held" : "released",
+                         Quoted(record.job_held().reason()));
+    case v1::Record::kJobSuspended:
+      return fmt::format("JobSuspended {} {}{}", record.job_suspended().job_id(),
+                         record.job_suspended().suspended() ? "suspended" : "resumed",
+                         Quoted(record.job_suspended().reason()));
+    case v1::Record::kJobRequeued:
+      return fmt::format("JobRequeued {}{}", record.job_requeued().job_id(),
+                         Quoted(record.job_requeued().reason()));
+    case v1::Record::kJobScaled: {
+      std::string text = fmt::format("JobScaled {}", record.job_scaled().job_id());
+      for (const v1::Axis& axis : record.job_scaled().mesh()) {
+        text += fmt::format(" {}:{}", axis.name(), axis.size());
+      }
+      return text;
+    }
     case v1::Record::kAttemptStarted:
       return "AttemptStarted " + Key(record.attempt_started()) +
              Placed(record.attempt_started().ranks());
@@ -145,10 +178,24 @@ std::string StatusText(const absl::Status& status) {
 std::string ReplyLine(const Reply& reply) {
   if (!reply.status.ok()) return StatusText(reply.status);
   if (const auto* submitted = std::get_if<v1::SubmitJobResponse>(&reply.response)) {
-    return "OK " + JobLine(submitted->job());
+    const std::string array =
+        submitted->array_jobs() > 0 ? fmt::format(" of {}", submitted->array_jobs()) : "";
+    return "OK " + JobLine(submitted->job()) + array;
   }
   if (const auto* cancelled = std::get_if<v1::CancelJobResponse>(&reply.response)) {
     return "OK " + JobLine(cancelled->job());
+  }
+  if (const auto* controlled = std::get_if<v1::ControlJobResponse>(&reply.response)) {
+    return "OK " + JobLine(controlled->job());
+  }
+  if (const auto* scaled = std::get_if<v1::ScaleJobResponse>(&reply.response)) {
+    return "OK " + JobLine(scaled->job());
+  }
+  if (const auto* set = std::get_if<v1::SetQueueResponse>(&reply.response)) {
+    return "OK " + QueueLine(set->queue());
+  }
+  if (const auto* paused = std::get_if<v1::PauseQueueResponse>(&reply.response)) {
+    return "OK " + QueueLine(paused->queue());
   }
   return "OK " + NodeLine(std::get<v1::SetNodeAdmissionResponse>(reply.response).node());
 }
@@ -167,6 +214,13 @@ std::string NodeLine(const v1::Node& node) {
                      Bare(v1::NodeState_Name(node.state()), "NODE_STATE_"),
                      Bare(v1::NodeAdmission_Name(node.admission()), "NODE_ADMISSION_"),
                      node.slots_used(), node.slots(), jobs, Quoted(node.reason()));
+}
+
+std::string QueueLine(const v1::Queue& queue) {
+  return fmt::format("queue {}; used={} borrowed={} hours={:.3f} share={:.3f} waiting={} active={}{}",
+                     QueueText(queue.spec()), queue.slots_used(), queue.slots_borrowed(),
+                     queue.usage_slot_hours(), queue.share(), queue.jobs_waiting(),
+                     queue.jobs_active(), Quoted(queue.head_reason()));
 }
 
 std::string EventLine(const v1::JobEvent& event) {
