@@ -16,8 +16,6 @@
 #include "absl/time/clock.h"
 #include "common/status.h"
 
-extern char** environ;
-
 namespace muster::cli {
 namespace {
 

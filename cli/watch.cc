@@ -57,9 +57,8 @@ class Watch {
         SayBack();
         if (IsEnded(job->state())) return Finish(*job);
         if (revision_ == 0) revision_ = job->revision();
-      } else if (job.status().code() != absl::StatusCode::kUnavailable) {
-        return During(fmt::format("watch job {}", job_id_), job.status());
-      } else if (lost_since_ != absl::InfinitePast() && absl::Now() - lost_since_ > kGiveUp) {
+      } else if (job.status().code() != absl::StatusCode::kUnavailable ||
+                 (lost_since_ != absl::InfinitePast() && absl::Now() - lost_since_ > kGiveUp)) {
         return During(fmt::format("watch job {}", job_id_), job.status());
       }
       absl::SleepFor(absl::Milliseconds(200));

@@ -101,11 +101,11 @@ void AttentionProducts(Pool& pool, const parallel::ModelConfig& config, int64_t 
 void StepProducts(Pool& pool, const parallel::ModelConfig& config, int64_t batch) {
   const int64_t rows = batch * config.context;
   for (int layer = 0; layer < config.layers; ++layer) {
-    LinearProducts(pool, rows, (config.heads + 2 * config.kv_heads) * config.head_dim(),
+    LinearProducts(pool, rows, int64_t{config.heads + 2 * config.kv_heads} * config.head_dim(),
                    config.d_model);
     AttentionProducts(pool, config, batch);
     LinearProducts(pool, rows, config.d_model, config.d_model);
-    LinearProducts(pool, rows, 2 * config.ffn, config.d_model);
+    LinearProducts(pool, rows, int64_t{2} * config.ffn, config.d_model);
     LinearProducts(pool, rows, config.d_model, config.ffn);
   }
   LinearProducts(pool, rows, config.padded_vocab(), config.d_model);

@@ -225,7 +225,9 @@ absl::Status Training::Step() {
   const int micro_batches = config_.MicroBatchesPerRank();
   StepReport report;
   for (int m = 0; m < micro_batches; ++m) {
-    const auto position = static_cast<uint64_t>(groups_.data->rank() * micro_batches + m);
+    const auto position =
+        static_cast<uint64_t>(groups_.data->rank()) * static_cast<uint64_t>(micro_batches) +
+        static_cast<uint64_t>(m);
     const data::Batch& batch =
         batches_->Train(next_sample_ + position * static_cast<uint64_t>(config_.micro_batch));
     MUSTER_ASSIGN_OR_RETURN(model::TokenLoss loss,

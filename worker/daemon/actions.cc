@@ -105,7 +105,7 @@ void Worker::Do(const core::CloseExchange& action) { board_->Close(action.key); 
 
 void Worker::Do(const core::CallExchange& action) {
   auto answer = [mailbox = mailbox_, this, key = action.key, name = action.request.key()](
-                    absl::Status status, const v1::ExchangeResponse& response) {
+                    const absl::Status& status, const v1::ExchangeResponse& response) {
     core::ExchangeDone done{key, {}};
     done.result.set_key(name);
     if (status.ok()) {

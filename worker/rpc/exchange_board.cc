@@ -91,6 +91,7 @@ uint64_t ExchangeBoard::Contribute(const v1::ExchangeRequest& request, Answer an
       }
     }
   }
+  // NOLINTNEXTLINE(bugprone-use-after-move): it was moved only where nothing was refused.
   if (!refused.ok()) answer(refused, {});
   for (const Answer& one : ready) one(absl::OkStatus(), response);
   return 0;

@@ -43,7 +43,7 @@ class Call : public std::enable_shared_from_this<Call> {
     response_.Clear();
     stub_->async()->Exchange(
         context_.get(), &request_, &response_,
-        [self = shared_from_this()](grpc::Status status) { self->OnAnswer(status); });
+        [self = shared_from_this()](const grpc::Status& status) { self->OnAnswer(status); });
   }
 
  private:

@@ -37,7 +37,8 @@ class PeerService : public v1::Peer::CallbackService {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     const int64_t limit_ms = MsUntil(context->deadline());
     const uint64_t waiter = board_->Contribute(
-        *request, [reactor, response](absl::Status status, const v1::ExchangeResponse& result) {
+        *request,
+        [reactor, response](const absl::Status& status, const v1::ExchangeResponse& result) {
           if (status.ok()) *response = result;
           reactor->Finish(
               {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())});

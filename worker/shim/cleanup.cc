@@ -79,7 +79,7 @@ absl::Status CleanUpAttempt(const std::string& folder) {
                    "clean up {}: process {} does not die; see `cat /proc/{}/stack`", folder,
                    *living.begin(), *living.begin());
     }
-    const timespec pause = {0, kRoundMs * 1000000};
+    const timespec pause = {0, long{kRoundMs} * 1000000};
     nanosleep(&pause, nullptr);
     living = KillOnce(recorded, *scope);
   }

@@ -71,10 +71,11 @@ void ExchangeBoard::FromRank(uint32_t rank, uint32_t id, const std::string& key,
   std::map<uint32_t, Given> whole = std::move(round);
   rounds_.erase(key);
   const std::string join_key = fmt::format("rank/{}/{}", key, turns_[key]++);
-  JoinOnLoop(join_key, nodes_, std::move(node_blob),
-             [this, whole = std::move(whole)](absl::StatusOr<std::vector<std::string>> blobs) {
-               ReplyAll(whole, blobs);
-             });
+  JoinOnLoop(
+      join_key, nodes_, std::move(node_blob),
+      [this, whole = std::move(whole)](const absl::StatusOr<std::vector<std::string>>& blobs) {
+        ReplyAll(whole, blobs);
+      });
 }
 
 void ExchangeBoard::ReplyAll(const std::map<uint32_t, Given>& round,

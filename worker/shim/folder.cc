@@ -78,8 +78,7 @@ absl::Status RecordProcess(const std::string& folder, int pid, const std::string
   const std::string path = folder + "/" + kProcessFile;
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0) return ErrnoError(errno, "open " + path);
-  const absl::Status written =
-      WriteAll(fd, fmt::format("{} {} {}\n", pid, StartTime(pid), what), path);
+  absl::Status written = WriteAll(fd, fmt::format("{} {} {}\n", pid, StartTime(pid), what), path);
   close(fd);
   return written;
 }

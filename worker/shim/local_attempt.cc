@@ -7,7 +7,7 @@
 
 namespace muster::worker::shim {
 
-LocalAttempt::LocalAttempt(uint64_t job_id, uint64_t attempt, std::vector<uint32_t> ranks,
+LocalAttempt::LocalAttempt(uint64_t job_id, uint64_t attempt, const std::vector<uint32_t>& ranks,
                            bool speaks_link)
     : job_id_(job_id), attempt_(attempt), speaks_link_(speaks_link) {
   for (uint32_t rank : ranks) {

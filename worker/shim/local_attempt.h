@@ -32,7 +32,8 @@ struct Actions {
 class LocalAttempt {
  public:
   // speaks_link: the ranks are native, so they run when they say so.
-  LocalAttempt(uint64_t job_id, uint64_t attempt, std::vector<uint32_t> ranks, bool speaks_link);
+  LocalAttempt(uint64_t job_id, uint64_t attempt, const std::vector<uint32_t>& ranks,
+               bool speaks_link);
 
   void Spawned(uint32_t rank, int64_t pid, int64_t now_ms);
   void NotSpawned(uint32_t rank, const std::string& error, int64_t unix_us);

@@ -168,7 +168,7 @@ class CrashFiles : public FileSystem {
     Writer(CrashFiles* files, std::shared_ptr<Node> node, std::string path)
         : files_(files), node_(std::move(node)), path_(std::move(path)) {}
     absl::Status Append(std::span<const std::byte> bytes) override {
-      const absl::Status status = files_->Call("write", path_);
+      absl::Status status = files_->Call("write", path_);
       // A write that crashes or fails leaves half of its bytes.
       const size_t size = status.ok() ? bytes.size() : bytes.size() / 2;
       node_->text.append(reinterpret_cast<const char*>(bytes.data()), size);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -49,7 +50,7 @@ float ExpectedSum(int ranks, size_t i) {
 std::string Differs(std::span<const float> got, const std::function<float(size_t)>& want) {
   for (size_t i = 0; i < got.size(); ++i) {
     const float expected = want(i);
-    if (std::memcmp(&got[i], &expected, sizeof(float)) != 0) {
+    if (std::bit_cast<uint32_t>(got[i]) != std::bit_cast<uint32_t>(expected)) {
       return fmt::format("element {} is {}, wanted {}", i, got[i], expected);
     }
   }

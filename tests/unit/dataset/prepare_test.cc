@@ -52,7 +52,7 @@ TEST_F(PrepareTest, TokensAreTheTextAndBothSplitsAreAllOfIt) {
     options_.out = temp_.path() + "/" + tokenizer;
     std::ofstream(options_.source + "/binary.py") << std::string(10, '\0');
     std::ofstream(options_.source + "/latin1.py") << "caf\xe9";
-    std::ofstream(options_.source + "/empty.py");
+    std::ofstream(options_.source + "/empty.py") << "";
     std::ofstream(options_.source + "/image.png") << "not taken";
     const PrepareReport report = Must(options_);
     const DatasetInfo& info = report.info;
