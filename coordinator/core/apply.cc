@@ -1,19 +1,17 @@
-// Records change the state here and nowhere else. No decisions: a record is a fact.
+// Records change the state here (and in apply_requests.cc) and nowhere else. No decisions: a record
+// is a fact.
+#include "coordinator/core/apply.h"
+
 #include <algorithm>
 #include <map>
 
 #include "common/check.h"
 #include "coordinator/core/causes.h"
-#include "coordinator/core/state.h"
+#include "coordinator/core/dependencies.h"
+#include "coordinator/core/holds.h"
 
 namespace muster::coordinator::core {
 namespace {
-
-Job& JobOf(ClusterState& state, uint64_t id) {
-  Job* job = state.jobs.Find(JobId(id));
-  CHECK(job != nullptr, "a record names job {}, which was never submitted", id);
-  return *job;
-}
 
 Attempt& LiveOf(Job& job, uint64_t number) {
   Attempt* attempt = job.LiveAttempt();
@@ -44,31 +42,16 @@ void ApplyNodeAdmissionSet(ClusterState& state, const v1::NodeAdmissionSet& set)
   node.admission = set.admission();
   node.admission_reason = set.reason();
   if (!set.request_id().empty()) {
-    state.requests[set.request_id()] = {RequestUse::Call::kSetAdmission, JobId(), node.name};
+    state.requests[set.request_id()] = {.call = RequestUse::Call::kSetAdmission, .node = node.name};
   }
 }
 
-void ApplyJobSubmitted(ClusterState& state, const v1::Record& record) {
-  const v1::JobSubmitted& submitted = record.job_submitted();
-  Job& job = state.jobs.Add(JobId(submitted.job_id()), submitted.spec().name());
-  job.uid = submitted.uid();
-  job.spec = submitted.spec();
-  job.user = submitted.user();
-  job.submit_unix_ms = record.time_unix_ms();
-  if (!submitted.request_id().empty()) {
-    state.requests[submitted.request_id()] = {RequestUse::Call::kSubmit, job.id, NodeId()};
+uint64_t SlotsOf(const Attempt& attempt) {
+  uint64_t slots = 0;
+  for (const v1::RankPlacement& rank : attempt.facts.ranks()) {
+    slots += static_cast<uint64_t>(rank.slots_size());
   }
-}
-
-void ApplyJobCancelRequested(ClusterState& state, const v1::Record& record) {
-  const v1::JobCancelRequested& cancel = record.job_cancel_requested();
-  Job& job = JobOf(state, cancel.job_id());
-  job.cancel_requested = true;
-  job.cancel_reason = cancel.reason();
-  job.cancel_unix_ms = record.time_unix_ms();
-  if (!cancel.request_id().empty()) {
-    state.requests[cancel.request_id()] = {RequestUse::Call::kCancel, job.id, NodeId()};
-  }
+  return slots;
 }
 
 void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
@@ -102,6 +85,9 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
   }
   job.progress.Clear();
   job.waiting.clear();
+  job.requeued = false;
+  state.queues.TakeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
+  if (attempt.facts.number() == 1) SettleDependents(state, job);
 }
 
 void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
@@ -148,6 +134,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
     Node& node = NodeOf(state, rank.node());
     for (const uint32_t slot : rank.slots()) node.used.erase(slot);
   }
+  state.queues.FreeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
   attempt.shares.clear();
   attempt.ranks.clear();
   attempt.ranks.shrink_to_fit();
@@ -177,6 +164,7 @@ void ApplyJobEnded(ClusterState& state, const v1::Record& record) {
   job.end_reason = ended.reason();
   job.end_unix_ms = record.time_unix_ms();
   job.waiting.clear();
+  SettleDependents(state, job);
 }
 
 void ApplyCheckpointCommitted(ClusterState& state, const v1::CheckpointCommitted& committed) {
@@ -189,13 +177,6 @@ void ApplyCheckpointCommitted(ClusterState& state, const v1::CheckpointCommitted
 void ApplyCheckpointForgotten(ClusterState& state, const v1::CheckpointForgotten& forgotten) {
   Job& job = JobOf(state, forgotten.job_id());
   for (const v1::CheckpointRef& ref : forgotten.checkpoints()) job.checkpoints.Forget(ref);
-}
-
-// Puts the job of a record where its state belongs, and marks it changed.
-void Touch(ClusterState& state, uint64_t id) {
-  Job& job = JobOf(state, id);
-  job.revision = state.revision;
-  state.jobs.Sort(job);
 }
 
 void Change(ClusterState& state, const v1::Record& record) {
@@ -225,59 +206,83 @@ void Change(ClusterState& state, const v1::Record& record) {
       break;
     case v1::Record::kJobSubmitted:
       ApplyJobSubmitted(state, record);
-      Touch(state, record.job_submitted().job_id());
-      state.plan_needed = true;
       break;
     case v1::Record::kJobCancelRequested:
       ApplyJobCancelRequested(state, record);
-      Touch(state, record.job_cancel_requested().job_id());
+      break;
+    case v1::Record::kQueueSet:
+      ApplyQueueSet(state, record.queue_set());
+      break;
+    case v1::Record::kJobHeld:
+      ApplyJobHeld(state, record.job_held());
+      break;
+    case v1::Record::kJobSuspended:
+      ApplyJobSuspended(state, record.job_suspended());
+      break;
+    case v1::Record::kJobRequeued:
+      ApplyJobRequeued(state, record.job_requeued());
+      break;
+    case v1::Record::kJobScaled:
+      ApplyJobScaled(state, record.job_scaled());
       break;
     case v1::Record::kAttemptStarted:
       ApplyAttemptStarted(state, record);
-      Touch(state, record.attempt_started().job_id());
+      Touch(state, JobOf(state, record.attempt_started().job_id()));
       break;
     case v1::Record::kAttemptStopping:
       ApplyAttemptStopping(state, record);
-      Touch(state, record.attempt_stopping().job_id());
+      Touch(state, JobOf(state, record.attempt_stopping().job_id()));
       break;
     case v1::Record::kAttemptEnded:
       ApplyAttemptEnded(state, record);
-      Touch(state, record.attempt_ended().job_id());
+      Touch(state, JobOf(state, record.attempt_ended().job_id()));
       state.plan_needed = true;
       break;
     case v1::Record::kAttemptMilestone:
       ApplyAttemptMilestone(state, record);
-      Touch(state, record.attempt_milestone().job_id());
+      Touch(state, JobOf(state, record.attempt_milestone().job_id()));
       break;
     case v1::Record::kJobEnded:
       ApplyJobEnded(state, record);
-      Touch(state, record.job_ended().job_id());
+      Touch(state, JobOf(state, record.job_ended().job_id()));
       state.plan_needed = true;
       break;
     case v1::Record::kCommitPermitted:
       JobOf(state, record.commit_permitted().job_id())
           .checkpoints.Permit(record.commit_permitted().checkpoint());
-      Touch(state, record.commit_permitted().job_id());
+      Touch(state, JobOf(state, record.commit_permitted().job_id()));
       break;
     case v1::Record::kCheckpointCommitted:
       ApplyCheckpointCommitted(state, record.checkpoint_committed());
-      Touch(state, record.checkpoint_committed().job_id());
+      Touch(state, JobOf(state, record.checkpoint_committed().job_id()));
       break;
     case v1::Record::kCheckpointForgotten:
       ApplyCheckpointForgotten(state, record.checkpoint_forgotten());
-      Touch(state, record.checkpoint_forgotten().job_id());
+      Touch(state, JobOf(state, record.checkpoint_forgotten().job_id()));
       break;
-    case v1::Record::kQueueSet:
-    case v1::Record::kJobHeld:
-    case v1::Record::kJobSuspended:
-    case v1::Record::kJobRequeued:
-    case v1::Record::kJobScaled:
     case v1::Record::RECORD_NOT_SET:
       CHECK(false, "a record without content, or of a newer version");
   }
 }
 
 }  // namespace
+
+Job& JobOf(ClusterState& state, uint64_t id) {
+  Job* job = state.jobs.Find(JobId(id));
+  CHECK(job != nullptr, "a record names job {}, which was never submitted", id);
+  return *job;
+}
+
+void Resort(ClusterState& state, const Job& job) {
+  state.jobs.Sort(job);
+  const bool queued = !job.ended() && job.LiveAttempt() == nullptr;
+  state.arrays.Sort(job, queued && !HasOwnHold(job));
+}
+
+void Touch(ClusterState& state, Job& job) {
+  job.revision = state.revision;
+  Resort(state, job);
+}
 
 std::optional<v1::JobEvent> ApplyRecord(ClusterState& state, const v1::Record& record) {
   ++state.revision;

@@ -40,6 +40,10 @@ struct Dispatch {
   void operator()(const Tick&) { OnTick(turn); }
   void operator()(const SubmitJob& input) { OnSubmitJob(turn, input); }
   void operator()(const CancelJob& input) { OnCancelJob(turn, input); }
+  void operator()(const ControlJob& input) { OnControlJob(turn, input); }
+  void operator()(const ScaleJob& input) { OnScaleJob(turn, input); }
+  void operator()(const SetQueue& input) { OnSetQueue(turn, input); }
+  void operator()(const PauseQueue& input) { OnPauseQueue(turn, input); }
   void operator()(const SetNodeAdmission& input) { OnSetNodeAdmission(turn, input); }
   void operator()(const WorkerConnected& input) { OnWorkerConnected(turn, input); }
   void operator()(const WorkerSaid& input) { OnWorkerSaid(turn, input); }
@@ -59,6 +63,7 @@ Outcome Cluster::Step(const Input& input, absl::Time now) {
   Outcome outcome;
   Turn turn(*state_, outcome);
   std::visit(Dispatch{turn}, input);
+  EndDoomed(turn);
   PlanIfNeeded(turn);
   return outcome;
 }

@@ -28,6 +28,7 @@
 #include "muster/v1/job.pb.h"
 #include "muster/v1/journal.pb.h"
 #include "muster/v1/node.pb.h"
+#include "muster/v1/queue.pb.h"
 
 namespace muster::coordinator::core {
 
@@ -46,6 +47,7 @@ struct Options {
   // schedule.preempt_grace.
   absl::Duration preempt_grace = absl::Seconds(60);
   absl::Duration order_repeat = absl::Seconds(1);  // an order not yet obeyed is sent again
+  absl::Duration usage_half_life = absl::Hours(24);  // of what a queue has used
   size_t events_kept = 10'000;
 };
 
@@ -66,6 +68,7 @@ class Cluster {
   absl::StatusOr<v1::GetJobResponse> GetJob(const v1::GetJobRequest& request) const;
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request) const;
   absl::StatusOr<v1::ListNodesResponse> ListNodes(const v1::ListNodesRequest& request) const;
+  v1::ListQueuesResponse ListQueues() const;
   v1::GetClusterResponse GetCluster() const;
   // Where the job would start now, or why it would wait. Exactly the scheduler's answer.
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request) const;

@@ -89,6 +89,28 @@ void Stopping(const Attempt& attempt, const std::string& next, v1::JobEvent& eve
   }
 }
 
+// What a person changed about a job.
+std::string ChangedText(const Job& job, const v1::Record& record) {
+  const auto with = [](const std::string& text, const std::string& reason) {
+    return reason.empty() ? text : text + ": " + reason;
+  };
+  if (record.has_job_held()) {
+    return with(job.held ? "on hold" : "released", record.job_held().reason());
+  }
+  if (record.has_job_suspended()) {
+    return with(job.suspended ? "suspended" : "resumed", record.job_suspended().reason());
+  }
+  if (record.has_job_requeued()) {
+    return with("sent back to the queue", record.job_requeued().reason());
+  }
+  return "scaled to " + MeshText(job.spec);
+}
+
+bool ChangedByAPerson(const v1::Record& record) {
+  return record.has_job_held() || record.has_job_suspended() || record.has_job_requeued() ||
+         record.has_job_scaled();
+}
+
 std::string ProgressText(const v1::Progress& progress) {
   if (progress.phase() == v1::PHASE_INIT) return "starting";
   if (progress.phase() == v1::PHASE_LOAD) return "loading";
@@ -197,6 +219,10 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
   } else if (record.has_job_cancel_requested()) {
     event.set_kind(v1::EVENT_KIND_CANCELLING);
     event.set_text(job->cancel_reason.empty() ? "cancelling" : "cancelling: " + job->cancel_reason);
+  } else if (ChangedByAPerson(record)) {
+    if (job->revision != state.revision) return std::nullopt;  // it was so already
+    event.set_kind(v1::EVENT_KIND_CHANGED);
+    event.set_text(ChangedText(*job, record));
   } else if (record.has_job_ended()) {
     event.set_kind(v1::EVENT_KIND_ENDED);
     event.set_text(v1::JobState_Name(job->end_state).substr(10) + ": " + job->end_reason);

@@ -20,9 +20,13 @@ void OnCommitRequest(Turn& turn, const Node& node, const v1::CommitRequest& requ
 void OnCommitDone(Turn& turn, const Node& node, const v1::CommitDone& done);
 void OnPruned(Turn& turn, const v1::CheckpointsPruned& pruned);
 
-// requests.cc: what callers ask for.
+// What callers ask for: submit.cc, cancel.cc, control.cc, scale.cc, queues.cc, admission.cc.
 void OnSubmitJob(Turn& turn, const SubmitJob& input);
 void OnCancelJob(Turn& turn, const CancelJob& input);
+void OnControlJob(Turn& turn, const ControlJob& input);
+void OnScaleJob(Turn& turn, const ScaleJob& input);
+void OnSetQueue(Turn& turn, const SetQueue& input);
+void OnPauseQueue(Turn& turn, const PauseQueue& input);
 void OnSetNodeAdmission(Turn& turn, const SetNodeAdmission& input);
 
 // recovery.cc: how attempts and jobs end.

@@ -10,6 +10,7 @@
 #include "common/ids.h"
 #include "muster/v1/cluster_service.pb.h"
 #include "muster/v1/job_service.pb.h"
+#include "muster/v1/queue.pb.h"
 #include "muster/v1/worker_stream.pb.h"
 
 namespace muster::coordinator::core {
@@ -30,6 +31,26 @@ struct SubmitJob {
 struct CancelJob {
   RequestToken token;
   v1::CancelJobRequest request;
+};
+
+struct ControlJob {
+  RequestToken token;
+  v1::ControlJobRequest request;
+};
+
+struct ScaleJob {
+  RequestToken token;
+  v1::ScaleJobRequest request;
+};
+
+struct SetQueue {
+  RequestToken token;
+  v1::SetQueueRequest request;
+};
+
+struct PauseQueue {
+  RequestToken token;
+  v1::PauseQueueRequest request;
 };
 
 struct SetNodeAdmission {
@@ -54,7 +75,8 @@ struct WorkerDisconnected {
   std::string why;
 };
 
-using Input = std::variant<Start, Tick, SubmitJob, CancelJob, SetNodeAdmission, WorkerConnected,
-                           WorkerSaid, WorkerDisconnected>;
+using Input =
+    std::variant<Start, Tick, SubmitJob, CancelJob, ControlJob, ScaleJob, SetQueue, PauseQueue,
+                 SetNodeAdmission, WorkerConnected, WorkerSaid, WorkerDisconnected>;
 
 }  // namespace muster::coordinator::core

@@ -9,7 +9,7 @@ namespace muster::coordinator::core {
 v1::JobState Job::State() const {
   if (ended()) return end_state;
   const Attempt* attempt = LiveAttempt();
-  if (attempt == nullptr) return v1::JOB_STATE_QUEUED;
+  if (attempt == nullptr) return suspended ? v1::JOB_STATE_SUSPENDED : v1::JOB_STATE_QUEUED;
   switch (attempt->facts.state()) {
     case v1::ATTEMPT_STATE_STARTING:
       return v1::JOB_STATE_STARTING;
@@ -71,7 +71,7 @@ void JobTable::Sort(const Job& job) {
     active_.insert(job.id);
   else
     active_.erase(job.id);
-  if (!live && !job.ended())
+  if (!live && !job.ended() && !job.suspended)
     queued_.insert(job.id);
   else
     queued_.erase(job.id);

@@ -2,18 +2,22 @@
 //
 //   QUEUED ──placed──▶ STARTING ──▶ RUNNING ──▶ STOPPING ──▶ QUEUED (again) or
 //   SUCCEEDED / FAILED / CANCELLED, which are final.
+//   QUEUED ◀──resume── SUSPENDED ◀──suspend── any that is not final
 //
-// The state of a job is that of its newest attempt; only its end is a fact of its own.
+// The state of a job is that of its newest attempt; only its end and its suspension are facts of
+// its own. A suspended job whose attempt still stops is STOPPING.
 #pragma once
 
 #include <deque>
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/ids.h"
 #include "coordinator/core/attempt.h"
 #include "coordinator/core/checkpoints.h"
+#include "coordinator/core/dependencies.h"
 #include "muster/v1/job.pb.h"
 
 namespace muster::coordinator::core {
@@ -31,6 +35,16 @@ struct Job {
   bool cancel_requested = false;
   std::string cancel_reason;
   int64_t cancel_unix_ms = 0;
+  bool held = false;  // does not start; what runs goes on
+  std::string hold_reason;
+  bool suspended = false;  // neither starts nor runs
+  std::string suspend_reason;
+  bool requeued = false;  // since its last attempt: no claim to the slots of that one
+  JobId array_id;         // the first job of its array; JobId() = none
+  uint32_t array_index = 0;
+  std::vector<After> after;      // in the order of the spec
+  uint32_t after_open = 0;       // of those, not yet met
+  std::string after_impossible;  // why one can never be met
   std::deque<Attempt> attempts;  // oldest first
   CheckpointLedger checkpoints;
   uint64_t revision = 0;           // of its last durable change
@@ -62,7 +76,8 @@ class JobTable {
 
   std::map<JobId, Job>& all() { return jobs_; }
   const std::map<JobId, Job>& all() const { return jobs_; }
-  const std::set<JobId>& queued() const { return queued_; }  // first job first
+  // Neither ended, suspended, nor with a live attempt; first job first.
+  const std::set<JobId>& queued() const { return queued_; }
   const std::set<JobId>& active() const { return active_; }  // with a live attempt
 
  private:

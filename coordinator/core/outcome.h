@@ -11,6 +11,7 @@
 #include "muster/v1/cluster_service.pb.h"
 #include "muster/v1/job_service.pb.h"
 #include "muster/v1/journal.pb.h"
+#include "muster/v1/queue.pb.h"
 #include "muster/v1/worker_stream.pb.h"
 
 namespace muster::coordinator::core {
@@ -31,7 +32,8 @@ using Command = std::variant<SendToWorker, CloseSession>;
 struct Reply {
   RequestToken token;
   absl::Status status;  // the response is meaningful only when OK
-  std::variant<std::monostate, v1::SubmitJobResponse, v1::CancelJobResponse,
+  std::variant<std::monostate, v1::SubmitJobResponse, v1::CancelJobResponse, v1::ControlJobResponse,
+               v1::ScaleJobResponse, v1::SetQueueResponse, v1::PauseQueueResponse,
                v1::SetNodeAdmissionResponse>
       response;
 };

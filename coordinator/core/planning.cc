@@ -4,6 +4,7 @@
 
 #include "common/duration.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/holds.h"
 #include "coordinator/scheduler/plan.h"
 
 namespace muster::coordinator::core {
@@ -41,10 +42,11 @@ scheduler::Snapshot SnapshotOf(const ClusterState& state) {
   const std::string hold = RestartHold(state);
   for (const JobId id : state.jobs.queued()) {
     const Job& job = *state.jobs.Find(id);
+    if (!HoldReason(state, job).empty()) continue;  // holds up nobody
     scheduler::Ask& ask = snapshot.queue.emplace_back();
     ask.job = id;
     ask.spec = &job.spec;
-    if (!job.attempts.empty()) {
+    if (!job.attempts.empty() && !job.requeued) {
       ask.previous = &job.attempts.back().facts.ranks();
       ask.previous_attempt = job.attempts.back().facts.number();
     }
@@ -114,7 +116,14 @@ v1::PlanJobResponse PlanOne(const ClusterState& state, const v1::JobSpec& spec) 
 }
 
 std::string WaitingReason(const ClusterState& state, const Job& job) {
-  const JobId head = *state.jobs.queued().begin();
+  std::string hold = HoldReason(state, job);
+  if (!hold.empty()) return hold;
+  JobId head = job.id;
+  for (const JobId id : state.jobs.queued()) {
+    if (!HoldReason(state, *state.jobs.Find(id)).empty()) continue;
+    head = id;
+    break;
+  }
   return head == job.id ? job.waiting : scheduler::BehindText(head);
 }
 

@@ -8,22 +8,38 @@
 
 #include "absl/time/time.h"
 #include "common/ids.h"
+#include "coordinator/core/array_table.h"
 #include "coordinator/core/cluster.h"
+#include "coordinator/core/dependencies.h"
 #include "coordinator/core/events.h"
 #include "coordinator/core/job_table.h"
 #include "coordinator/core/node_table.h"
+#include "coordinator/core/queue_table.h"
 
 namespace muster::coordinator::core {
 
 // What a request_id was used for.
 struct RequestUse {
-  enum class Call { kSubmit, kCancel, kSetAdmission } call;
-  JobId job;
-  NodeId node;
+  enum class Call {
+    kSubmit,
+    kCancel,
+    kHold,
+    kRelease,
+    kSuspend,
+    kResume,
+    kRequeue,
+    kScale,
+    kSetAdmission,
+    kSetQueue,  // pause and resume too
+  } call;
+  JobId job = {};
+  NodeId node = {};
+  std::string queue = {};
 };
 
 struct ClusterState {
-  explicit ClusterState(Options chosen) : options(chosen), events(chosen.events_kept) {}
+  explicit ClusterState(Options chosen)
+      : options(chosen), queues(chosen.usage_half_life), events(chosen.events_kept) {}
 
   Options options;
   // Durable.
@@ -33,6 +49,9 @@ struct ClusterState {
   int64_t record_unix_ms = 0;  // of the newest record
   JobTable jobs;
   NodeTable nodes;
+  QueueTable queues;
+  ArrayTable arrays;
+  Dependencies dependencies;
   std::map<std::string, RequestUse> requests;
   // Of this life only.
   EventRing events;

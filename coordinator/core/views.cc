@@ -7,6 +7,7 @@
 #include "coordinator/core/accounting.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/holds.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -22,7 +23,7 @@ uint32_t PageSize(uint32_t asked, uint32_t most) {
 std::string ReasonOf(const ClusterState& state, const Job& job) {
   if (job.ended()) return job.end_reason;
   const Attempt* attempt = job.LiveAttempt();
-  if (attempt == nullptr) return WaitingReason(state, job);
+  if (attempt == nullptr) return job.suspended ? HoldReason(state, job) : WaitingReason(state, job);
   if (job.cancel_requested) {
     return job.cancel_reason.empty() ? "cancelling" : "cancelling: " + job.cancel_reason;
   }
@@ -63,6 +64,10 @@ v1::Job JobView(const ClusterState& state, const Job& job, bool full) {
   *view.mutable_accounting() =
       AccountOf(job, std::max(absl::ToUnixMillis(state.now), state.record_unix_ms));
   view.set_revision(job.revision);
+  view.set_held(job.held);
+  view.set_suspended(job.suspended);
+  view.set_array_id(job.array_id.value());
+  view.set_array_index(job.array_index);
   if (!full) return view;
   for (const Attempt& attempt : job.attempts) *view.add_attempts() = AttemptView(attempt);
   if (const Attempt* attempt = job.LiveAttempt(); attempt != nullptr) {
