@@ -22,6 +22,7 @@
 #include "coordinator/journal/state_folder.h"
 #include "coordinator/rpc/cluster_service.h"
 #include "coordinator/rpc/job_service.h"
+#include "coordinator/rpc/queue_service.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/rpc/worker_gateway.h"
 
@@ -53,6 +54,7 @@ struct Coordinator::Parts {
   std::unique_ptr<Courier> courier;
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<rpc::JobService> jobs;
+  std::unique_ptr<rpc::QueueService> queues;
   std::unique_ptr<rpc::ClusterService> cluster;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<MetricsHttp> metrics_http;
@@ -105,6 +107,7 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
   MUSTER_RETURN_IF_ERROR(loop->Start(RandomClusterId()));
 
   jobs = std::make_unique<rpc::JobService>(&mailbox, &replies, &watchers);
+  queues = std::make_unique<rpc::QueueService>(&mailbox, &replies);
   cluster = std::make_unique<rpc::ClusterService>(
       &mailbox, &replies,
       rpc::ClusterServiceHost{
@@ -113,7 +116,7 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
           .metrics = [this](const core::Cluster& c) { return metrics.Text(c); },
           .backup = [this](const std::string& path) { return journal->Backup(path); }});
   MUSTER_ASSIGN_OR_RETURN(rpc::RunningServer running,
-                          rpc::StartServer(options.listen, {jobs.get(), cluster.get(), &gateway}));
+                          rpc::StartServer(options.listen, {jobs.get(), queues.get(), cluster.get(), &gateway}));
   server = std::move(running.server);
   address = running.address;
   if (!options.metrics_listen.empty()) {

@@ -39,9 +39,19 @@ absl::Status CheckSubmit(const v1::SubmitJobRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status CheckCancel(const v1::CancelJobRequest& request) {
+// Of a request with a reason.
+template <typename Request>
+absl::Status CheckTexts(const Request& request) {
   MUSTER_RETURN_IF_ERROR(CheckLength("request_id", request.request_id(), kRequestIdBytesMax));
   return CheckLength("reason", request.reason(), kTextBytesMax);
+}
+
+absl::Status CheckScale(const v1::ScaleJobRequest& request) {
+  MUSTER_RETURN_IF_ERROR(CheckLength("request_id", request.request_id(), kRequestIdBytesMax));
+  for (const v1::Axis& axis : request.mesh()) {
+    MUSTER_RETURN_IF_ERROR(CheckLength("an axis", axis.name(), kTextBytesMax));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -64,9 +74,27 @@ grpc::ServerUnaryReactor* JobService::SubmitJob(grpc::CallbackServerContext* con
 grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
                                                 const v1::CancelJobRequest* request,
                                                 v1::CancelJobResponse* response) {
-  if (const absl::Status bad = CheckCancel(*request); !bad.ok()) return Refuse(context, bad);
+  if (const absl::Status bad = CheckTexts(*request); !bad.ok()) return Refuse(context, bad);
   return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
     return core::CancelJob{token, *request};
+  });
+}
+
+grpc::ServerUnaryReactor* JobService::ControlJob(grpc::CallbackServerContext* context,
+                                                 const v1::ControlJobRequest* request,
+                                                 v1::ControlJobResponse* response) {
+  if (const absl::Status bad = CheckTexts(*request); !bad.ok()) return Refuse(context, bad);
+  return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
+    return core::ControlJob{token, *request};
+  });
+}
+
+grpc::ServerUnaryReactor* JobService::ScaleJob(grpc::CallbackServerContext* context,
+                                               const v1::ScaleJobRequest* request,
+                                               v1::ScaleJobResponse* response) {
+  if (const absl::Status bad = CheckScale(*request); !bad.ok()) return Refuse(context, bad);
+  return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
+    return core::ScaleJob{token, *request};
   });
 }
 

@@ -20,6 +20,12 @@ class JobService final : public v1::JobService::CallbackService {
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
                                       const v1::CancelJobRequest* request,
                                       v1::CancelJobResponse* response) override;
+  grpc::ServerUnaryReactor* ControlJob(grpc::CallbackServerContext* context,
+                                       const v1::ControlJobRequest* request,
+                                       v1::ControlJobResponse* response) override;
+  grpc::ServerUnaryReactor* ScaleJob(grpc::CallbackServerContext* context,
+                                     const v1::ScaleJobRequest* request,
+                                     v1::ScaleJobResponse* response) override;
   grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context,
                                    const v1::GetJobRequest* request,
                                    v1::GetJobResponse* response) override;
