@@ -5,11 +5,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "coordinator/core/cluster.h"
+#include "tests/scenarios/words.h"
 
 namespace muster::scenarios {
 
@@ -23,13 +25,18 @@ class Script {
   std::string ReplayDifference() const;
 
  private:
-  using Words = std::vector<std::string>;
-
   std::string Step(const coordinator::core::Input& input);
   std::string Restart();
   std::string Join(const Words& words);
   std::string Advance(const Words& words);
+  // What a person asks for; nullopt when the verb is another. In requests.cc.
+  std::optional<std::string> Request(const Words& words);
   std::string Submit(const Words& words);
+  std::string Cancel(const Words& words);
+  std::string Control(const Words& words, v1::JobAction action);
+  std::string Scale(const Words& words);
+  std::string SetQueue(const Words& words);
+  std::string PauseQueue(const Words& words, bool paused);
   std::string Admission(const Words& words, v1::NodeAdmission admission);
   std::string Say(const std::string& node, v1::WorkerMessage message);
   std::string Show(const Words& words) const;

@@ -217,10 +217,10 @@ std::string NodeLine(const v1::Node& node) {
 }
 
 std::string QueueLine(const v1::Queue& queue) {
-  return fmt::format("queue {}; used={} borrowed={} hours={:.3f} share={:.3f} waiting={} active={}{}",
-                     QueueText(queue.spec()), queue.slots_used(), queue.slots_borrowed(),
-                     queue.usage_slot_hours(), queue.share(), queue.jobs_waiting(),
-                     queue.jobs_active(), Quoted(queue.head_reason()));
+  return fmt::format(
+      "queue {}; used={} borrowed={} hours={:.3f} share={:.3f} waiting={} active={}{}",
+      QueueText(queue.spec()), queue.slots_used(), queue.slots_borrowed(), queue.usage_slot_hours(),
+      queue.share(), queue.jobs_waiting(), queue.jobs_active(), Quoted(queue.head_reason()));
 }
 
 std::string EventLine(const v1::JobEvent& event) {

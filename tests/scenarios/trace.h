@@ -14,6 +14,7 @@ std::string Trace(const coordinator::core::Outcome& outcome,
 
 std::string JobLine(const v1::Job& job);
 std::string NodeLine(const v1::Node& node);
+std::string QueueLine(const v1::Queue& queue);
 std::string EventLine(const v1::JobEvent& event);
 
 }  // namespace muster::scenarios
