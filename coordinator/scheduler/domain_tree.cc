@@ -37,8 +37,15 @@ DomainTree BuildDomainTree(const Inventory& inventory) {
     const bool rack = pod || begins(v1::DOMAIN_RACK);
     const bool segment = rack || begins(v1::DOMAIN_NVLINK);
     if (pod) tree.pod_begin.push_back(static_cast<uint32_t>(tree.rack_begin.size()));
-    if (rack) tree.rack_begin.push_back(static_cast<uint32_t>(tree.segment_begin.size()));
-    if (segment) tree.segment_begin.push_back(leaf);
+    if (rack) {
+      tree.rack_begin.push_back(static_cast<uint32_t>(tree.segment_begin.size()));
+      tree.pod_of.push_back(static_cast<uint32_t>(tree.pod_begin.size() - 1));
+    }
+    if (segment) {
+      tree.segment_begin.push_back(leaf);
+      tree.rack_of.push_back(static_cast<uint32_t>(tree.rack_begin.size() - 1));
+    }
+    tree.segment_of.push_back(static_cast<uint32_t>(tree.segment_begin.size() - 1));
     before = node;
   }
   tree.pod_begin.push_back(static_cast<uint32_t>(tree.rack_begin.size()));

@@ -82,6 +82,8 @@ void Inventory::SetUsable(NodeIndex node, bool usable, const std::string& why_no
 void Inventory::SetSpare(NodeIndex node, JobId owner, bool lent) {
   const bool changed = spare_for_[node] != owner || this->lent(node) != lent;
   spare_for_[node] = owner;
+  if (lent && !this->lent(node)) ++lent_count_;
+  if (!lent && this->lent(node)) --lent_count_;
   lent_[node] = lent ? 1 : 0;
   if (changed) ++room_revision_;
 }

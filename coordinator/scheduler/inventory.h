@@ -79,6 +79,7 @@ class Inventory {
   const std::string& why_not(NodeIndex node) const;
   JobId spare_for(NodeIndex node) const { return spare_for_[node]; }
   bool lent(NodeIndex node) const { return lent_[node] != 0; }
+  bool has_lent() const { return lent_count_ > 0; }  // any node is lent
   // Free means: the node has the slot and nobody holds it, whether the node is usable or not.
   uint32_t free_slots(NodeIndex node) const { return free_[node]; }  // how many
   bool is_free(NodeIndex node, uint32_t slot) const;
@@ -120,6 +121,7 @@ class Inventory {
   uint64_t slots_total_ = 0;
   uint64_t slots_usable_ = 0;
   uint64_t room_revision_ = 0;
+  uint32_t lent_count_ = 0;
 };
 
 }  // namespace muster::coordinator::scheduler

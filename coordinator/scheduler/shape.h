@@ -29,16 +29,22 @@ struct Shape {
   uint32_t spread_parts = 1;
   v1::Domain spread_across = v1::DOMAIN_UNSPECIFIED;
   uint32_t spread_at_least = 0;
-  uint32_t spares = 0;  // whole nodes kept beside it
+  std::string spread_axis;
+  // Whole nodes kept beside it: a count, or a share of its nodes, rounded up; the larger of both.
+  uint32_t spares = 0;
+  double spare_share = 0;
   bool lend_spares = false;
 
   uint64_t slots() const { return uint64_t{ranks} * slots_per_rank; }
+  // Spares beside a gang on that many nodes.
+  uint32_t SparesFor(size_t nodes) const;
 };
 
 Shape ShapeOf(const v1::JobSpec& spec);
 
 // Jobs of equal class are placed alike: same shape and same rules about nodes. If one does not
-// fit, no other of its class does. A text, for use as a key.
+// fit, no other of its class does, but for jobs that have spares of their own. A text, for use as a
+// key.
 std::string PlacementClass(const v1::JobSpec& spec);
 
 }  // namespace muster::coordinator::scheduler
