@@ -65,7 +65,8 @@ struct WaitingJob {
   const google::protobuf::RepeatedPtrField<v1::NodeShare>* previous = nullptr;  // may be null
   uint64_t previous_attempt = 0;
   const std::string* hold = nullptr;  // non-empty: must not start, and why; holds up nobody
-  bool holds_up_all = false;          // with `hold`: nobody may start (after a restart)
+  absl::Time hold_until = absl::InfiniteFuture();  // when the hold ends by itself
+  bool holds_up_all = false;  // with `hold`: nobody may start (after a restart)
 };
 
 // A job with a live attempt.
@@ -77,13 +78,19 @@ struct RunningJob {
   const google::protobuf::RepeatedPtrField<v1::NodeShare>* shares = nullptr;
   uint64_t slots = 0;
   bool stopping = false;
+  // What it does once it is stopped: ends, waits again (preempted, requeued), or waits as one that
+  // recovers. Only forecasts ask.
+  enum class Then { kEnds, kWaits, kRecovers } then = Then::kEnds;
   absl::Time ends_by = absl::InfiniteFuture();  // time limit, or the end of the grace it stops in
   absl::Time committed_at = absl::InfinitePast();  // its newest work that is safe; start if none
 };
 
 struct PassOptions {
-  uint32_t reserved_heads = 16;    // blocked jobs that get a promise
-  uint32_t backfill_depth = 1000;  // jobs looked at behind the first that waits
+  uint32_t reserved_heads = 16;                      // blocked jobs that get a promise
+  uint32_t backfill_depth = 1000;                    // jobs looked at behind the first that waits
+  absl::Duration preempt_grace = absl::Seconds(30);  // to save, where the victim does not say
+  absl::Duration usage_half_life = absl::Hours(24);  // of QueueView::usage
+  uint32_t forecast_passes = 2000;                   // then a forecast gives up
 };
 
 struct View {
@@ -125,11 +132,15 @@ struct Decisions {
 
 Decisions RunPass(const View& view);
 
+// How long one attempt may take; infinite when the job does not say.
+absl::Duration TimeLimitOf(const v1::JobSpec& spec);
+
 // The reason of any one waiting job, as a pass that stops at it would give it. For `describe`.
 Wait ExplainWait(const View& view, JobId job);
 
-// Runs passes forward in virtual time, running jobs ending when they must, until `job` starts.
-// "Exactly as the scheduler would": it is the same code. A job without a time limit never ends.
+// Runs passes forward in virtual time until `job` starts: running jobs end at `ends_by`, those that
+// start at their time limit, victims when their grace is over; nobody else comes. "Exactly as the
+// scheduler would": it is the same code. A job without a time limit never ends.
 struct Forecast {
   std::optional<Start> start;
   absl::Time at = absl::InfiniteFuture();

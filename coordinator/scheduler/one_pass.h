@@ -1,0 +1,86 @@
+// The run of one pass, job by job; RunPass and ExplainWait are two ways to look at it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "coordinator/scheduler/future.h"
+#include "coordinator/scheduler/order.h"
+#include "coordinator/scheduler/pass.h"
+#include "coordinator/scheduler/promises.h"
+#include "coordinator/scheduler/quota.h"
+
+namespace muster::coordinator::scheduler {
+
+class OnePass {
+ public:
+  // The view outlives it. With `focus` the pass ends at that job and tells why it waits.
+  OnePass(const View& view, std::optional<JobId> focus);
+
+  // Once.
+  void Run();
+  Decisions& decisions() { return decisions_; }
+  // Of the focus, when it waits.
+  const std::optional<Wait>& focus_wait() const { return focus_wait_; }
+
+ private:
+  // What is known of a class of jobs from an earlier one that did not fit.
+  struct Failed {
+    bool any = false;
+    int64_t end_ns = 0;  // jobs that end then or later do not fit
+    bool never = false;  // not even when every holder is gone
+  };
+
+  void RunHeld(const WaitingJob& holder);
+  // False: nothing behind it can start.
+  bool Look(const WaitingJob& job);
+  void Start(const WaitingJob& job, Placed placed, absl::Time end);
+
+  // Bars: limits and quotas.
+  void Close(const WaitingJob& job, QuotaBook::Bar bar);
+  bool IsClosed(const WaitingJob& job);
+
+  // A job that does not fit: a promise, perhaps with victims.
+  void Block(const WaitingJob& job, const Gang& gang, Failed& failed);
+  std::optional<Future::Fit> AfterVacating(const Gang& gang);
+  std::optional<Future::Fit> AfterPreempting(const WaitingJob& job, const Gang& gang);
+  void MakePromise(const WaitingJob& job, const Gang& gang, const Future::Fit& fit);
+  void KeepPrevious(const WaitingJob& job);
+
+  // Reasons.
+  bool Told(const WaitingJob& job) const;
+  void Tell(Wait wait);
+  void TellFit(const WaitingJob& job, const Gang& gang, const Future::Fit& fit);
+  void TellBehind(const WaitingJob& job, const Gang& gang);
+  void TellUnseen();
+  std::string WhyNot(const Gang& gang) const;
+
+  const Inventory& now() const { return inventory_ ? *inventory_ : *view_.inventory; }
+  Future& future();
+
+  const View& view_;
+  const std::optional<JobId> focus_;
+  Decisions decisions_;
+  std::optional<Wait> focus_wait_;
+  QuotaBook quota_;
+  WaitingOrder order_;
+  std::optional<Inventory> inventory_;  // after the first start
+  std::vector<Future::Begun> begun_;    // the starts so far
+  uint64_t free_slots_ = 0;             // of usable nodes
+  Promises promises_;
+  std::optional<Future> future_;                          // after the first job that does not fit
+  std::vector<bool> vacating_;                            // by index into View::running
+  std::map<std::string, Failed, std::less<>> failed_[2];  // not preemptible, preemptible
+  // Who waits for a limit, and closes it to those behind: by queue, bar, and user for kUserLimit.
+  std::map<std::tuple<uint32_t, QuotaBook::Bar, std::string>, JobId> closed_;
+  uint32_t heads_ = 0;   // jobs with a promise
+  uint32_t behind_ = 0;  // jobs that did not fit
+  JobId first_blocked_;
+};
+
+}  // namespace muster::coordinator::scheduler

@@ -1,0 +1,48 @@
+// Who must give way for a job that does not fit.
+//
+// May be taken, by right:
+//   priority  preemptible jobs of lower priority in its own queue.
+//   reclaim   when it is entitled: preemptible jobs of other queues that borrow, whatever their
+//             priorities.
+//   queue     preemptible jobs that borrow, of queues of strictly lower priority.
+//   spare     preemptible jobs on its own hot spares.
+// Least work lost per slot goes first, which is the time since the last commit. Victims that turn
+// out not to be needed are spared. Nobody is taken unless the job then fits entirely.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/scheduler/future.h"
+#include "coordinator/scheduler/pass.h"
+#include "coordinator/scheduler/place.h"
+#include "coordinator/scheduler/quota.h"
+
+namespace muster::coordinator::scheduler {
+
+enum class Right { kNone, kPriority, kReclaim, kQueue, kSpare };
+
+struct Victim {
+  size_t running = 0;  // index into View::running
+  Right right = Right::kNone;
+};
+
+struct Vacated {
+  std::vector<Victim> victims;  // by job id
+  Future::Fit fit;              // where the job then goes
+};
+
+// `vacating`: by index into View::running. A vacating job is no victim, its slots count as given
+// back. In `future` the victims vacate, too. nullopt when no choice of victims lets the job start.
+std::optional<Vacated> ChooseVictims(const View& view, const WaitingJob& job, const Gang& gang,
+                                     const QuotaBook& quota, const std::vector<bool>& vacating,
+                                     Future& future);
+
+// "preempted by job 7 (priority 10 over 0); loses 12 s × 8 slots"
+std::string PreemptionText(const View& view, const WaitingJob& job, const Victim& victim);
+
+// When a job stopped now is gone at the latest.
+absl::Time GoneBy(const View& view, const RunningJob& victim);
+
+}  // namespace muster::coordinator::scheduler
