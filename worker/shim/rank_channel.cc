@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "worker/shim/send_ready.h"
+
 namespace muster::worker::shim {
 
 RankChannel::RankChannel(Loop* loop, int fd, Received received)
@@ -80,16 +82,7 @@ void RankChannel::Send(muster_frame_type type, const std::string& body) {
 }
 
 void RankChannel::Write() {
-  size_t done = 0;
-  while (done < out_.size()) {
-    const ssize_t sent =
-        send(fd_, out_.data() + done, out_.size() - done, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && errno == EAGAIN) break;
-    if (sent < 0) return Close();
-    done += static_cast<size_t>(sent);
-  }
-  out_.erase(0, done);
+  if (!SendReady(fd_, &out_)) return Close();
   Arm();
 }
 

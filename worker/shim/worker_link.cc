@@ -12,6 +12,7 @@
 
 #include "common/status.h"
 #include "worker/shim/folder.h"
+#include "worker/shim/send_ready.h"
 
 namespace muster::worker::shim {
 
@@ -103,20 +104,8 @@ void WorkerLink::Send(const v1::ShimToWorker& message) {
 }
 
 void WorkerLink::Write() {
-  size_t done = 0;
-  while (done < out_.size()) {
-    const ssize_t sent =
-        send(fd_, out_.data() + done, out_.size() - done, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && errno == EAGAIN) break;
-    if (sent < 0) {
-      // The end of the stream is found by Read, after what the worker said last.
-      out_.clear();
-      return Arm();
-    }
-    done += static_cast<size_t>(sent);
-  }
-  out_.erase(0, done);
+  // The end of a broken stream is found by Read, after what the worker said last.
+  if (!SendReady(fd_, &out_)) out_.clear();
   Arm();
 }
 

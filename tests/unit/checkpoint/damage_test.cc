@@ -6,8 +6,8 @@
 
 #include "checkpoint/resume.h"
 #include "checkpoint/verify.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/checkpoint/sample_model.h"
-#include "tests/unit/checkpoint/temp_folder.h"
 
 namespace muster::checkpoint {
 namespace {

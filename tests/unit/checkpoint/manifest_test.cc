@@ -7,8 +7,8 @@
 #include "checkpoint/commit.h"
 #include "checkpoint/digest.h"
 #include "checkpoint/safetensors.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/checkpoint/sample_model.h"
-#include "tests/unit/checkpoint/temp_folder.h"
 
 namespace muster::checkpoint {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "checkpoint/digest.h"
 #include "checkpoint/verify.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/checkpoint/crash_files.h"
 #include "tests/unit/checkpoint/sample_model.h"
-#include "tests/unit/checkpoint/temp_folder.h"
 
 namespace muster::checkpoint {
 namespace {

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/temp_folder.h"
 #include "tests/unit/checkpoint/sample_model.h"
-#include "tests/unit/checkpoint/temp_folder.h"
 
 namespace muster::checkpoint {
 namespace {

@@ -13,7 +13,7 @@
 #include "coordinator/daemon/coordinator.h"
 #include "muster/v1/cluster_service.grpc.pb.h"
 #include "muster/v1/job_service.grpc.pb.h"
-#include "tests/unit/journal/temp_folder.h"
+#include "tests/support/temp_folder.h"
 
 namespace muster {
 

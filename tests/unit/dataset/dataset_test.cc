@@ -8,8 +8,8 @@
 
 #include "dataset/permutation.h"
 #include "dataset/prepare.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/dataset/real_text.h"
-#include "tests/unit/dataset/temp_folder.h"
 
 namespace muster::dataset {
 namespace {

@@ -6,8 +6,8 @@
 #include <fstream>
 
 #include "dataset/dataset.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/dataset/real_text.h"
-#include "tests/unit/dataset/temp_folder.h"
 
 namespace muster::dataset {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <random>
 
+#include "tests/support/temp_folder.h"
 #include "tests/unit/dataset/real_text.h"
-#include "tests/unit/dataset/temp_folder.h"
 
 namespace muster::dataset {
 namespace {

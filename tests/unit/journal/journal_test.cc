@@ -13,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "coordinator/journal/memory_journal.h"
 #include "coordinator/journal/sqlite_journal.h"
-#include "tests/unit/journal/temp_folder.h"
+#include "tests/support/temp_folder.h"
 
 namespace muster::coordinator::journal {
 namespace {

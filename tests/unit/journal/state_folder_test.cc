@@ -8,7 +8,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "tests/unit/journal/temp_folder.h"
+#include "tests/support/temp_folder.h"
 
 namespace muster::coordinator::journal {
 namespace {
