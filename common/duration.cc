@@ -2,9 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "common/status.h"
 
 namespace muster {
+namespace {
+
+absl::Status NotADuration(const std::string& text) {
+  return InvalidArgument("\"{:.60}\" is not a duration; write 250ms, 90s, 5m, 1h30m or 1d12h",
+                         text);
+}
+
+}  // namespace
 
 std::string DurationText(absl::Duration duration) {
   if (duration < absl::ZeroDuration()) return "-" + DurationText(-duration);
@@ -20,11 +30,23 @@ std::string DurationText(absl::Duration duration) {
 }
 
 absl::StatusOr<absl::Duration> DurationFromText(const std::string& text) {
-  absl::Duration duration;
-  if (!absl::ParseDuration(text, &duration) || duration < absl::ZeroDuration()) {
-    return InvalidArgument("\"{}\" is not a duration; write 250ms, 90s, 5m or 1h30m", text);
+  absl::Duration days;
+  std::string rest = text;
+  if (const size_t d = text.find('d'); d != std::string::npos) {
+    int64_t count = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + d, count);
+    if (d == 0 || d > 6 || error != std::errc() || stop != text.data() + d || count < 0) {
+      return NotADuration(text);
+    }
+    days = absl::Hours(24 * count);
+    rest = text.substr(d + 1);
   }
-  return duration;
+  absl::Duration duration;
+  if (rest.empty() && rest.size() < text.size()) return days;
+  if (!absl::ParseDuration(rest, &duration) || duration < absl::ZeroDuration()) {
+    return NotADuration(text);
+  }
+  return days + duration;
 }
 
 }  // namespace muster

@@ -1,4 +1,5 @@
-// Durations for people: "1h 4m", "2.1 s", "350 ms"; parsed from "90s", "5m", "1h30m", "250ms".
+// Durations for people: "1h 4m", "2.1 s", "350 ms"; parsed from "90s", "5m", "1h30m", "1d12h",
+// "250ms".
 #pragma once
 
 #include <string>

@@ -57,6 +57,12 @@ void FillUnset(v1::JobSpec* spec) {
     spec->mutable_recovery()->set_attempts_without_progress(3);
   }
   spec->mutable_checkpoint();
+  v1::ScheduleSpec* schedule = spec->mutable_schedule();
+  if (schedule->queue().empty()) schedule->set_queue("default");
+  if (!schedule->has_preemptible()) schedule->set_preemptible(true);
+  for (v1::Dependency& after : *schedule->mutable_after()) {
+    if (after.when() == v1::AFTER_EVENT_UNSPECIFIED) after.set_when(v1::AFTER_EVENT_SUCCEEDED);
+  }
   if (spec->has_train()) FillUnset(spec->mutable_train());
   FillDerived(spec);
 }

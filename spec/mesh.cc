@@ -36,11 +36,11 @@ std::string MeshText(const v1::JobSpec& spec) {
   return text;
 }
 
-uint64_t RanksPerNodeGroup(const v1::JobSpec& spec) {
+uint64_t RanksPerGroup(const v1::JobSpec& spec, v1::Domain domain) {
   uint64_t ranks = 1;
   bool inside = false;
   for (const v1::Axis& axis : spec.mesh()) {
-    inside = inside || axis.within() == v1::DOMAIN_NODE;
+    inside = inside || axis.within() == domain;
     if (inside) ranks = TimesSaturating(ranks, axis.size());
   }
   return ranks;

@@ -20,8 +20,8 @@ uint32_t AxisSize(const v1::JobSpec& spec, const std::string& name);
 // "data=2,tensor=2", outermost first; the value of MUSTER_MESH. Empty mesh: "".
 std::string MeshText(const v1::JobSpec& spec);
 
-// Ranks that must share a node: the product of the axes from the outermost one that asks for
-// `within: node` to the innermost. 1 when none asks.
-uint64_t RanksPerNodeGroup(const v1::JobSpec& spec);
+// Consecutive ranks that must share a domain of this kind: the product of the axes from the
+// outermost one that asks for `within: domain` to the innermost. 1 when none asks.
+uint64_t RanksPerGroup(const v1::JobSpec& spec, v1::Domain domain);
 
 }  // namespace muster::spec

@@ -4,13 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <optional>
 
-#include "muster/v1/job.pb.h"
 #include "spec/enum_word.h"
+#include "spec/exact_duration.h"
 #include "spec/nearest_name.h"
+#include "spec/scalar_text.h"
 
 namespace muster::spec {
 namespace {
@@ -21,53 +19,6 @@ using google::protobuf::Reflection;
 
 std::string Join(const std::string& path, const std::string& key) {
   return path.empty() ? key : path + "." + key;
-}
-
-bool IsPlainScalar(const YamlNode& node) {
-  return node.kind == YamlNode::Kind::kScalar && !node.quoted;
-}
-
-std::optional<uint64_t> WholeNumber(const YamlNode& node, uint64_t most) {
-  if (!IsPlainScalar(node)) return std::nullopt;
-  uint64_t value = 0;
-  const char* end = node.text.data() + node.text.size();
-  const auto [stop, error] = std::from_chars(node.text.data(), end, value);
-  if (error != std::errc() || stop != end || value > most) return std::nullopt;
-  return value;
-}
-
-std::optional<double> Number(const YamlNode& node) {
-  if (!IsPlainScalar(node)) return std::nullopt;
-  double value = 0;
-  const char* end = node.text.data() + node.text.size();
-  const auto [stop, error] = std::from_chars(node.text.data(), end, value);
-  if (error != std::errc() || stop != end || !std::isfinite(value)) return std::nullopt;
-  return value;
-}
-
-// A message field that wants UTF-8 refuses anything else when it is sent.
-bool IsUtf8(const std::string& text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t more = lead < 0x80   ? 0
-                        : lead < 0xc2 ? 9
-                        : lead < 0xe0 ? 1
-                        : lead < 0xf0 ? 2
-                        : lead < 0xf5 ? 3
-                                      : 9;
-    if (more == 9 || i + more >= text.size() + (more == 0 ? 1 : 0)) return false;
-    for (size_t k = 1; k <= more; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
-    }
-    const auto next = more > 0 ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if ((lead == 0xe0 && next < 0xa0) || (lead == 0xed && next > 0x9f) ||
-        (lead == 0xf0 && next < 0x90) || (lead == 0xf4 && next > 0x8f)) {
-      return false;
-    }
-    i += more + 1;
-  }
-  return true;
 }
 
 }  // namespace
@@ -116,6 +67,8 @@ void FieldReader::ReadField(const YamlNode& node, const std::string& path,
   }
   if (field->is_repeated()) {
     ReadRepeated(node, path, field, message);
+  } else if (field->message_type() == google::protobuf::Duration::descriptor()) {
+    ReadDuration(node, path, field, message);
   } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
     ReadMessage(node, path, {}, message->GetReflection()->MutableMessage(message, field));
   } else {
@@ -142,21 +95,21 @@ void FieldReader::ReadScalar(const YamlNode& node, const std::string& path,
       }
       return;
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      if (const auto value = Number(node)) {
+      if (const auto value = FiniteNumber(node)) {
         reflection->SetDouble(message, field, *value);
       } else {
         WantFound(node, path, "a number such as 0.1 or 1.0e-3");
       }
       return;
     case FieldDescriptor::CPPTYPE_BOOL:
-      if (IsPlainScalar(node) && (node.text == "true" || node.text == "false")) {
-        reflection->SetBool(message, field, node.text == "true");
+      if (const auto value = TrueOrFalse(node)) {
+        reflection->SetBool(message, field, *value);
       } else {
         WantFound(node, path, "true or false");
       }
       return;
     case FieldDescriptor::CPPTYPE_STRING:
-      if (node.kind == YamlNode::Kind::kScalar && IsUtf8(node.text)) {
+      if (IsText(node)) {
         reflection->SetString(message, field, node.text);
       } else {
         WantFound(node, path, "text (UTF-8)");
@@ -169,11 +122,22 @@ void FieldReader::ReadScalar(const YamlNode& node, const std::string& path,
       if (value != nullptr) {
         reflection->SetEnum(message, field, value);
       } else {
-        WantFound(node, path, fmt::format("{}", fmt::join(EnumWords(field->enum_type()), " or ")));
+        const std::vector<std::string> words = EnumWords(field->enum_type());
+        const std::string nearest =
+            node.kind == YamlNode::Kind::kScalar ? NearestName(node.text, words) : "";
+        WantFound(node, path,
+                  fmt::format("{}{}", fmt::join(words, " or "),
+                              nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?"));
       }
       return;
     }
     case FieldDescriptor::CPPTYPE_INT32:
+      if (const auto value = SignedNumber(node)) {
+        reflection->SetInt32(message, field, *value);
+      } else {
+        WantFound(node, path, "a whole number such as 10 or -10");
+      }
+      return;
     case FieldDescriptor::CPPTYPE_INT64:
     case FieldDescriptor::CPPTYPE_FLOAT:
     case FieldDescriptor::CPPTYPE_MESSAGE:
@@ -182,68 +146,16 @@ void FieldReader::ReadScalar(const YamlNode& node, const std::string& path,
   }
 }
 
-void FieldReader::ReadRepeated(const YamlNode& node, const std::string& path,
+void FieldReader::ReadDuration(const YamlNode& node, const std::string& path,
                                const FieldDescriptor* field, Message* message) {
-  if (field->message_type() == v1::Axis::descriptor()) {
-    ReadMesh(node, path, field, message);
-  } else if (field->message_type() == v1::EnvVar::descriptor()) {
-    ReadEnv(node, path, field, message);
-  } else if (node.kind != YamlNode::Kind::kList) {
-    WantFound(node, path, "a list such as [python3, train.py]");
-  } else {
-    for (size_t i = 0; i < node.list.size(); ++i) {
-      const YamlNode& item = node.list[i];
-      if (item.kind == YamlNode::Kind::kScalar && IsUtf8(item.text)) {
-        message->GetReflection()->AddString(message, field, item.text);
-      } else {
-        WantFound(item, fmt::format("{}[{}]", path, i), "text (UTF-8)");
-      }
-    }
-  }
-}
-
-void FieldReader::ReadMesh(const YamlNode& node, const std::string& path,
-                           const FieldDescriptor* field, Message* message) {
-  if (node.kind != YamlNode::Kind::kMap) {
-    WantFound(node, path, "a map of axis sizes such as {data: 2, tensor: 2}");
+  if (node.kind != YamlNode::Kind::kScalar) return WantFound(node, path, "a duration such as 4h");
+  const auto duration = ReadExactDuration(node.text);
+  if (!duration.ok()) {
+    AddProblem(node.line, fmt::format("{}: {}", path, std::string(duration.status().message())));
     return;
   }
-  for (const YamlNode::Entry& entry : node.map) {
-    const std::string axis_path = Join(path, entry.key);
-    lines_[axis_path] = entry.line;
-    auto* axis = static_cast<v1::Axis*>(message->GetReflection()->AddMessage(message, field));
-    if (IsUtf8(entry.key)) axis->set_name(entry.key);
-    if (entry.value.kind == YamlNode::Kind::kMap) {
-      ReadMessage(entry.value, axis_path, {}, axis);
-      if (axis->name() != entry.key) {
-        AddProblem(entry.line,
-                   fmt::format("{}: \"name\" inside an axis; its key is its name", axis_path));
-      }
-    } else if (const auto size = WholeNumber(entry.value, UINT32_MAX)) {
-      axis->set_size(static_cast<uint32_t>(*size));
-    } else {
-      WantFound(entry.value, axis_path, "a size, or {size: 2, within: node}");
-    }
-  }
-}
-
-void FieldReader::ReadEnv(const YamlNode& node, const std::string& path,
-                          const FieldDescriptor* field, Message* message) {
-  if (node.kind != YamlNode::Kind::kMap) {
-    WantFound(node, path, "a map such as {OMP_NUM_THREADS: 4}");
-    return;
-  }
-  for (const YamlNode::Entry& entry : node.map) {
-    lines_[Join(path, entry.key)] = entry.line;
-    if (entry.value.kind != YamlNode::Kind::kScalar || !IsUtf8(entry.value.text) ||
-        !IsUtf8(entry.key)) {
-      WantFound(entry.value, Join(path, entry.key), "text (UTF-8; \"\" for an empty one)");
-      continue;
-    }
-    auto* variable = static_cast<v1::EnvVar*>(message->GetReflection()->AddMessage(message, field));
-    variable->set_name(entry.key);
-    variable->set_value(entry.value.text);
-  }
+  static_cast<google::protobuf::Duration*>(message->GetReflection()->MutableMessage(message, field))
+      ->CopyFrom(*duration);
 }
 
 }  // namespace muster::spec

@@ -41,6 +41,18 @@ class FieldReader {
   void ReadRepeated(const YamlNode& node, const std::string& path,
                     const google::protobuf::FieldDescriptor* field,
                     google::protobuf::Message* message);
+  void ReadDuration(const YamlNode& node, const std::string& path,
+                    const google::protobuf::FieldDescriptor* field,
+                    google::protobuf::Message* message);
+  void ReadTexts(const YamlNode& node, const std::string& path,
+                 const google::protobuf::FieldDescriptor* field,
+                 google::protobuf::Message* message);
+  void ReadLabels(const YamlNode& node, const std::string& path,
+                  const google::protobuf::FieldDescriptor* field,
+                  google::protobuf::Message* message);
+  void ReadDependencies(const YamlNode& node, const std::string& path,
+                        const google::protobuf::FieldDescriptor* field,
+                        google::protobuf::Message* message);
   void ReadMesh(const YamlNode& node, const std::string& path,
                 const google::protobuf::FieldDescriptor* field, google::protobuf::Message* message);
   void ReadEnv(const YamlNode& node, const std::string& path,

@@ -4,12 +4,13 @@
 
 #include "common/status.h"
 #include "spec/mesh.h"
+#include "spec/names.h"
+#include "spec/validate_schedule.h"
 #include "spec/validate_train.h"
 
 namespace muster::spec {
 namespace {
 
-constexpr size_t kNameMax = 63;
 constexpr int kAxesMax = 8;
 constexpr uint64_t kRanksMax = 1'000'000;
 constexpr uint32_t kSlotsMax = 1024;
@@ -32,13 +33,6 @@ bool IsEnvName(const std::string& name) {
     if (!IsLower(c) && !IsDigit(c) && !(c >= 'A' && c <= 'Z') && c != '_') return false;
   }
   return true;
-}
-
-bool HasControlCharacter(const std::string& text) {
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return true;
-  }
-  return false;
 }
 
 void CheckPath(const std::string& field, const std::string& path, std::vector<Problem>* problems) {
@@ -143,24 +137,13 @@ std::vector<JobPath> PathsOf(v1::JobSpec* spec) {
 
 }  // namespace
 
-absl::Status CheckJobName(const std::string& name) {
-  bool good =
-      !name.empty() && name.size() <= kNameMax && IsLower(name.front()) && name.back() != '-';
-  for (const char c : name) good = good && (IsLower(c) || IsDigit(c) || c == '-');
-  if (good) return absl::OkStatus();
-  if (name.empty()) return InvalidArgument("missing; give the job a name such as gpt-stdlib");
-  return InvalidArgument(
-      "\"{:.70}\" is not a job name; use a-z 0-9 -, a letter first, no - last, "
-      "at most {} characters",
-      name, kNameMax);
-}
-
 std::vector<Problem> FindProblems(const v1::JobSpec& spec) {
   std::vector<Problem> problems;
   if (const absl::Status name = CheckJobName(spec.name()); !name.ok()) {
     problems.push_back({"name", std::string(name.message())});
   }
   FindMeshProblems(spec, &problems);
+  FindDomainProblems(spec, &problems);
   const uint32_t slots = spec.resources().slots_per_rank();
   if (slots == 0 || slots > kSlotsMax) {
     problems.push_back(
@@ -186,6 +169,8 @@ std::vector<Problem> FindProblems(const v1::JobSpec& spec) {
   if (spec.recovery().attempts_without_progress() == 0) {
     problems.push_back({"recovery.attempts_without_progress", "0; give at least 1"});
   }
+  FindPlacementProblems(spec, &problems);
+  FindScheduleProblems(spec, &problems);
   return problems;
 }
 

@@ -31,7 +31,4 @@ absl::Status RequireAbsolutePaths(const v1::JobSpec& spec);
 // Puts `folder` (absolute) in front of every relative path of the job.
 void MakePathsAbsolute(const std::string& folder, v1::JobSpec* spec);
 
-// OK when `name` can name a job: 1 to 63 of a-z 0-9 '-', a letter first, no '-' last.
-absl::Status CheckJobName(const std::string& name);
-
 }  // namespace muster::spec

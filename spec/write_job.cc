@@ -2,6 +2,7 @@
 
 #include "common/check.h"
 #include "spec/enum_word.h"
+#include "spec/exact_duration.h"
 #include "spec/yaml.h"
 #include "spec/yaml_text.h"
 
@@ -31,6 +32,25 @@ Json EnvDocument(const v1::ProgramSpec& program) {
   return env;
 }
 
+Json LabelsDocument(const v1::PlacementSpec& placement) {
+  Json labels = Json::object();
+  for (const v1::Label& label : placement.select()) labels[label.name()] = label.value();
+  return labels;
+}
+
+// What succeeded is the usual thing to wait for, and said by the name alone.
+Json AfterDocument(const v1::ScheduleSpec& schedule) {
+  Json after = Json::array();
+  for (const v1::Dependency& dependency : schedule.after()) {
+    if (dependency.when() <= v1::AFTER_EVENT_SUCCEEDED) {
+      after.push_back(dependency.job());
+    } else {
+      after.push_back({{"job", dependency.job()}, {"when", EnumWord(dependency.when())}});
+    }
+  }
+  return after;
+}
+
 Json MessageDocument(const Message& message);
 
 Json ScalarDocument(const Message& message, const FieldDescriptor* field) {
@@ -49,8 +69,13 @@ Json ScalarDocument(const Message& message, const FieldDescriptor* field) {
     case FieldDescriptor::CPPTYPE_ENUM:
       return EnumWord(field->enum_type(), reflection->GetEnumValue(message, field));
     case FieldDescriptor::CPPTYPE_MESSAGE:
+      if (field->message_type() == google::protobuf::Duration::descriptor()) {
+        return ExactDurationText(
+            static_cast<const google::protobuf::Duration&>(reflection->GetMessage(message, field)));
+      }
       return MessageDocument(reflection->GetMessage(message, field));
     case FieldDescriptor::CPPTYPE_INT32:
+      return reflection->GetInt32(message, field);
     case FieldDescriptor::CPPTYPE_INT64:
     case FieldDescriptor::CPPTYPE_FLOAT:
       break;
@@ -68,14 +93,17 @@ Json MessageDocument(const Message& message) {
       document[field->name()] = MeshDocument(static_cast<const v1::JobSpec&>(message));
     } else if (field->message_type() == v1::EnvVar::descriptor()) {
       document[field->name()] = EnvDocument(static_cast<const v1::ProgramSpec&>(message));
+    } else if (field->message_type() == v1::Label::descriptor()) {
+      document[field->name()] = LabelsDocument(static_cast<const v1::PlacementSpec&>(message));
+    } else if (field->message_type() == v1::Dependency::descriptor()) {
+      document[field->name()] = AfterDocument(static_cast<const v1::ScheduleSpec&>(message));
     } else if (field->is_repeated()) {
       Json list = Json::array();
       for (int k = 0; k < message.GetReflection()->FieldSize(message, field); ++k) {
         list.push_back(message.GetReflection()->GetRepeatedString(message, field, k));
       }
       document[field->name()] = list;
-    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
-               !message.GetReflection()->HasField(message, field)) {
+    } else if (field->has_presence() && !message.GetReflection()->HasField(message, field)) {
       continue;  // not said, or the other side of the oneof
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
                message.GetReflection()->GetEnumValue(message, field) == 0) {

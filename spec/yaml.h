@@ -7,8 +7,10 @@
 //                                    # {data: 2, tensor: {size: 2, within: node}}
 //   train: {model: {...}, ...}       # or program: {command: [...], env: {...}, ...}
 //
-// Keys are the field names of v1::JobSpec; two shapes differ: mesh and program.env are maps whose
-// order counts. Enums are short lower-case words: "mpi", "layout", "node".
+// Keys are the field names of v1::JobSpec. Some shapes differ, for people: mesh and program.env are
+// maps whose order counts, placement.select is a map of labels, schedule.after lists jobs by name
+// or as {job: prep, when: ended}, durations are words such as "4h" or "1d12h". Enums are short
+// lower-case words: "mpi", "layout", "node".
 //
 // Errors: kInvalidArgument. One line per problem, all of them, as `file:line: what; what to do`.
 #pragma once

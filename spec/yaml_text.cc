@@ -27,7 +27,25 @@ bool ReadsAsText(const std::string& text) {
          lower != "nan" && lower != "inf" && lower != "infinity";
 }
 
-std::string Text(const std::string& text) { return ReadsAsText(text) ? text : Quoted(text); }
+// "1d12h", "1.5s": begins like a number but is none to any reader.
+bool ReadsAsDuration(const std::string& text) {
+  bool digit = false;  // a number has begun and waits for its unit
+  for (const char c : text) {
+    const bool is_digit = std::isdigit(static_cast<unsigned char>(c)) != 0;
+    if (is_digit || (c == '.' && digit)) {
+      digit = true;
+    } else if (digit && std::string("dhms").find(c) != std::string::npos) {
+      digit = false;
+    } else {
+      return false;
+    }
+  }
+  return !text.empty() && !digit;
+}
+
+std::string Text(const std::string& text) {
+  return ReadsAsText(text) || ReadsAsDuration(text) ? text : Quoted(text);
+}
 
 bool IsLeaf(const Json& value) { return !value.is_structured() || value.empty(); }
 

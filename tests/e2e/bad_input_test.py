@@ -67,6 +67,29 @@ class JobFiles(Case):
     def test_global_batch_not_divisible(self):
         self.expect(self.validate(self.good().replace("global: 16", "global: 17")), 2, "global", "micro")
 
+    def schedule(self, text):
+        return self.validate(self.good(extra=text))
+
+    def test_schedule_says_line_and_remedy(self):
+        for text, *patterns in (
+                ("schedule: {time_limit: 90}", "schedule.time_limit", "\"90\"", "1h30m"),
+                ("schedule: {priorty: 1}", "priorty", "did you mean \"priority\""),
+                ("schedule: {priority: 5000}", "5000", "-1000 to 1000"),
+                ("schedule: {queue: My Queue}", "My Queue", "a-z 0-9"),
+                ("schedule: {array: {count: 100000}}", "array.count", "1 to 10000"),
+                ("schedule: {after: prep}", "schedule.after", r"\[prep, "),
+                ("placement: {spread: {axis: dat, across: rack}}", "dat", "did you mean \"data\""),
+                ("placement: {spread: {axis: data, across: rak}}", "rak", "did you mean \"rack\""),
+                ("placement: {exclude: [\"n[5-1]\"]}", "exclude", "5-1 counts down"),
+                ("placement: {select: [zone]}", "placement.select", "{zone: a}")):
+            with self.subTest(text):
+                line = len(self.good().splitlines()) + 1
+                self.expect(self.schedule(text), 2, f"job.yaml:{line}: ", *patterns)
+
+    def test_an_inner_axis_cannot_ask_for_more(self):
+        mesh = "{data: {size: 2, within: node}, tensor: {size: 2, within: rack}}"
+        self.expect(self.validate(self.good(mesh=mesh)), 2, "mesh.tensor.within", "write node")
+
     def test_not_yaml_at_all(self):
         self.expect(self.validate("{mesh: [1, "), 2, "job.yaml")
 

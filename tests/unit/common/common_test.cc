@@ -1,7 +1,10 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <random>
 
 #include "common/check.h"
 #include "common/duration.h"
@@ -24,6 +27,37 @@ TEST(Ranges, SortsAndCountsDuplicatesOnce) {
   EXPECT_EQ(FormatRanges({}), "");
 }
 
+TEST(Hostlist, GivesTheNamesBack) {
+  EXPECT_EQ(*ParseHostlist("gpu7,n[01-03,9]"),
+            (std::vector<std::string>{"gpu7", "n01", "n02", "n03", "n9"}));
+  EXPECT_EQ(*ParseHostlist("r[1-2]n[3-4]"),
+            (std::vector<std::string>{"r1n3", "r1n4", "r2n3", "r2n4"}));
+  EXPECT_EQ(*ParseHostlist("head.cluster-1"), (std::vector<std::string>{"head.cluster-1"}));
+  EXPECT_EQ(ParseHostlist("n[1-100000]")->size(), 100'000u);
+  for (const char* bad :
+       {"", ",", "n1,", "n[", "n[]", "n[a]", "n[1-]", "n[3-1]", "n]", "n 1", "n[1-200000]",
+        "n[1-1000]x[1-1000]", "n[1,,2]", "n[0-18446744073709551615]", "n[18446744073709551616]",
+        "n[[1]]", "n[18446744073709551610-18446744073709551615],"}) {
+    EXPECT_EQ(ParseHostlist(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST(Hostlist, ReadsWhatItWrites) {
+  for (uint32_t seed = 0; seed < 500; ++seed) {
+    std::mt19937 random(seed);
+    std::vector<std::string> names;
+    for (uint32_t i = 0; i < 1 + random() % 40; ++i) {
+      const auto n = random() % 30;
+      names.push_back(random() % 2 ? fmt::format("n{}", n) : fmt::format("rack{:03}", n));
+    }
+    std::vector<std::string> again = ParseHostlist(FormatHostlist(names)).value();
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    std::sort(again.begin(), again.end());
+    EXPECT_EQ(again, names) << "seed " << seed;
+  }
+}
+
 TEST(Duration, ReadsWhatItWritesAbout) {
   EXPECT_EQ(DurationText(absl::Milliseconds(350)), "350 ms");
   EXPECT_EQ(DurationText(absl::Milliseconds(2140)), "2.1 s");
@@ -31,6 +65,11 @@ TEST(Duration, ReadsWhatItWritesAbout) {
   EXPECT_EQ(DurationText(absl::Hours(3) + absl::Minutes(4)), "3h 04m");
   EXPECT_EQ(DurationText(absl::Hours(50)), "2d 2h");
   EXPECT_EQ(*DurationFromText("1h30m"), absl::Minutes(90));
+  EXPECT_EQ(*DurationFromText("1d12h"), absl::Hours(36));
+  EXPECT_EQ(*DurationFromText("2d"), absl::Hours(48));
+  for (const char* bad : {"d", "1.5d", "-1d", "1d-1h", "1dd", "9999999d", "1d 2h"}) {
+    EXPECT_FALSE(DurationFromText(bad).ok()) << bad;
+  }
   EXPECT_EQ(DurationFromText("soon").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(DurationFromText("-3s").status().code(), absl::StatusCode::kInvalidArgument);
 }

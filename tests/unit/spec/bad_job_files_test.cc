@@ -60,8 +60,9 @@ TEST(BadJobFiles, SayLineFindingAndRemedy) {
        "gpt.yaml:4: mesh.tensor: found the text \"two\", want a size, or {size: 2, within: node}"},
       {"an unknown field in an axis", With("tensor: 2", "tensor: {sise: 2}"),
        "gpt.yaml:4: unknown field \"sise\" in mesh.tensor; did you mean \"size\"?"},
-      {"an unknown domain", With("tensor: 2", "tensor: {size: 2, within: rack}"),
-       "gpt.yaml:4: mesh.tensor.within: found the text \"rack\", want node"},
+      {"an unknown domain", With("tensor: 2", "tensor: {size: 2, within: room}"),
+       "gpt.yaml:4: mesh.tensor.within: found the text \"room\", want node or nvlink or rack or "
+       "pod"},
       {"a renamed axis", With("tensor: 2", "tensor: {size: 2, name: other}"),
        "gpt.yaml:4: mesh.tensor: \"name\" inside an axis; its key is its name"},
       {"a wrong version", With("muster/v1", "muster/v2"),

@@ -44,7 +44,8 @@ TEST(Mutations, NeverCrashAndKeepWhatIsRead) {
   int read = 0;
   for (uint32_t seed = 0; seed < 20'000; ++seed) {
     std::mt19937 random(seed);
-    const auto spec = ParseAndValidateJobFile(Mutate(kGoodJob, &random), "f");
+    const auto spec =
+        ParseAndValidateJobFile(Mutate(seed % 2 == 0 ? kGoodJob : kFullJob, &random), "f");
     if (!spec.ok()) {
       EXPECT_EQ(spec.status().code(), absl::StatusCode::kInvalidArgument);
       EXPECT_FALSE(spec.status().message().empty());

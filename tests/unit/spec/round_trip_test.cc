@@ -70,7 +70,7 @@ TEST(JobDocument, HasEveryFieldInProtoOrder) {
 kind: TrainJob
 name: gpt-stdlib
 mesh: {data: 2, tensor: 2}
-resources: {slots_per_rank: 1}
+resources: {slots_per_rank: 1, device: "", exclusive: false}
 train:
   model:
     layers: 4
@@ -100,7 +100,12 @@ train:
   zero: true
   threads_per_rank: 1
 checkpoint: {path: checkpoints, every_steps: 20, keep: 3, init_from: ""}
-recovery: {attempts_without_progress: 3}
+recovery:
+  attempts_without_progress: 3
+  hot_spares: 0
+  spare_share: 0.0
+  lend_spares: false
+schedule: {queue: default, priority: 0, preemptible: true, hold: false, after: []}
 )");
   const auto json = nlohmann::ordered_json::parse(JobSpecToJson(spec));
   EXPECT_EQ(json["mesh"].dump(), "{\"data\":2,\"tensor\":2}");
@@ -158,8 +163,8 @@ TEST(Mesh, CountsAndNames) {
   EXPECT_EQ(AxisSize(spec, "tensor"), 4u);
   EXPECT_EQ(AxisSize(spec, "pipeline"), 1u);
   EXPECT_EQ(MeshText(spec), "data=2,tensor=4");
-  EXPECT_EQ(RanksPerNodeGroup(spec), 4u);
-  EXPECT_EQ(RanksPerNodeGroup(ParseJobFile(kGoodJob, "f").value()), 1u);
+  EXPECT_EQ(RanksPerGroup(spec, v1::DOMAIN_NODE), 4u);
+  EXPECT_EQ(RanksPerGroup(ParseJobFile(kGoodJob, "f").value(), v1::DOMAIN_NODE), 1u);
   spec.mutable_mesh(0)->set_size(0);
   EXPECT_EQ(RankCount(spec), 0u);
 }

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "job_text.h"
+#include "spec/names.h"
 #include "spec/yaml.h"
 
 namespace muster::spec {

@@ -1,0 +1,49 @@
+#include "spec/exact_duration.h"
+
+#include <fmt/format.h>
+
+#include "common/duration.h"
+#include "common/status.h"
+
+namespace muster::spec {
+
+bool IsExactDuration(const google::protobuf::Duration& duration) {
+  return duration.seconds() >= 0 && duration.nanos() >= 0 && duration.nanos() < 1'000'000'000 &&
+         (duration.seconds() < kDurationSecondsMax ||
+          (duration.seconds() == kDurationSecondsMax && duration.nanos() == 0));
+}
+
+std::string ExactDurationText(const google::protobuf::Duration& duration) {
+  int64_t rest = duration.seconds();
+  std::string text;
+  const auto take = [&](int64_t unit, const char* letter) {
+    if (rest >= unit) text += fmt::format("{}{}", rest / unit, letter);
+    rest %= unit;
+  };
+  take(24 * 3600, "d");
+  take(3600, "h");
+  take(60, "m");
+  if (duration.nanos() != 0) {
+    std::string fraction = fmt::format("{:09}", duration.nanos());
+    fraction.erase(fraction.find_last_not_of('0') + 1);
+    text += fmt::format("{}.{}s", rest, fraction);
+  } else if (rest > 0 || text.empty()) {
+    text += fmt::format("{}s", rest);
+  }
+  return text;
+}
+
+absl::StatusOr<google::protobuf::Duration> ReadExactDuration(const std::string& text) {
+  MUSTER_ASSIGN_OR_RETURN(const absl::Duration read, DurationFromText(text));
+  if (read > absl::Seconds(kDurationSecondsMax)) {
+    return InvalidArgument("\"{:.60}\" is longer than {} days", text,
+                           kDurationSecondsMax / (24 * 3600));
+  }
+  absl::Duration rest = read;
+  google::protobuf::Duration duration;
+  duration.set_seconds(absl::IDivDuration(rest, absl::Seconds(1), &rest));
+  duration.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+  return duration;
+}
+
+}  // namespace muster::spec
