@@ -29,6 +29,8 @@ void ApplyNodeJoined(ClusterState& state, const v1::NodeJoined& joined) {
   node.devices.assign(joined.devices().begin(), joined.devices().end());
   node.peer_address = joined.peer_address();
   node.location = joined.location();
+  node.labels.assign(joined.labels().begin(), joined.labels().end());
+  node.taints.assign(joined.taints().begin(), joined.taints().end());
 }
 
 Node& NodeOf(ClusterState& state, const std::string& name) {

@@ -26,6 +26,8 @@ struct Node {
   std::vector<v1::Device> devices;
   std::string peer_address;
   v1::Location location;
+  std::vector<v1::Label> labels;
+  std::vector<std::string> taints;
   v1::NodeAdmission admission = v1::NODE_ADMISSION_OPEN;
   std::string admission_reason;
   std::map<uint32_t, JobId> used;  // slot → job, of attempts not ended

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/duration.h"
 #include "common/status.h"
 #include "coordinator/core/handlers.h"
@@ -42,12 +44,25 @@ bool SameDevices(const Node& node, const v1::WorkerHello& hello) {
   return true;
 }
 
+bool SameLabels(const Node& node, const v1::WorkerHello& hello) {
+  return std::equal(node.labels.begin(), node.labels.end(), hello.labels().begin(),
+                    hello.labels().end(), [](const v1::Label& was, const v1::Label& is) {
+                      return was.name() == is.name() && was.value() == is.value();
+                    });
+}
+
+bool SamePlace(const v1::Location& was, const v1::Location& is) {
+  return was.rack() == is.rack() && was.pod() == is.pod() && was.nvlink() == is.nvlink();
+}
+
 // Does the hello say anything that is not recorded?
 bool Changed(const Node* known, const v1::WorkerHello& hello) {
   return known == nullptr || known->dead || known->incarnation != hello.incarnation() ||
          known->slots != hello.slots() || known->peer_address != hello.peer_address() ||
-         known->location.rack() != hello.location().rack() ||
-         known->location.pod() != hello.location().pod() || !SameDevices(*known, hello);
+         !SamePlace(known->location, hello.location()) || !SameDevices(*known, hello) ||
+         !SameLabels(*known, hello) ||
+         !std::equal(known->taints.begin(), known->taints.end(), hello.taints().begin(),
+                     hello.taints().end());
 }
 
 v1::Record JoinedRecord(const v1::WorkerHello& hello) {
@@ -59,6 +74,8 @@ v1::Record JoinedRecord(const v1::WorkerHello& hello) {
   *joined->mutable_devices() = hello.devices();
   joined->set_peer_address(hello.peer_address());
   *joined->mutable_location() = hello.location();
+  *joined->mutable_labels() = hello.labels();
+  *joined->mutable_taints() = hello.taints();
   return record;
 }
 

@@ -97,6 +97,8 @@ v1::Node NodeView(const ClusterState& state, const Node& node) {
   }
   for (const JobId id : node.Jobs()) view.add_jobs(id.value());
   *view.mutable_location() = node.location;
+  for (const v1::Label& label : node.labels) *view.add_labels() = label;
+  for (const std::string& taint : node.taints) view.add_taints(taint);
   return view;
 }
 

@@ -8,8 +8,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "common/log.h"
+#include "common/status.h"
+#include "spec/names.h"
 #include "worker/daemon/options.h"
 #include "worker/daemon/worker.h"
 
@@ -18,7 +21,8 @@ namespace {
 constexpr char kFooter[] = R"(
 Example: a worker of the coordinator on host "head", reachable by other workers as "node7":
   muster-worker --state /var/lib/muster/worker --coordinator head:7070 \
-                --listen 0.0.0.0:7071 --advertise node7
+                --listen 0.0.0.0:7071 --advertise node7 \
+                --pod p1 --rack r12 --nvlink r12a --label zone=a --taint maintenance
 
 The worker keeps each attempt's ranks in a shim process (muster-shim). SIGTERM ends the worker and
 leaves the ranks running; start it again on the same --state within the orphan grace and it takes
@@ -38,6 +42,36 @@ std::string Beside(const std::string& name) {
   return (self.parent_path() / name).string();
 }
 
+// "NAME=VALUE" words into the options; also checks the taints.
+absl::Status TakeLabels(const std::vector<std::string>& words,
+                        muster::worker::daemon::Options* options) {
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    if (equals == std::string::npos) {
+      return muster::InvalidArgument("--label {:.60}: want NAME=VALUE, e.g. zone=a", word);
+    }
+    muster::v1::Label label;
+    label.set_name(word.substr(0, equals));
+    label.set_value(word.substr(equals + 1));
+    for (const absl::Status& status : {muster::spec::CheckLabelName(label.name()),
+                                       muster::spec::CheckLabelValue(label.value())}) {
+      if (!status.ok()) return muster::Annotate(status, "--label " + word);
+    }
+    for (const muster::v1::Label& other : options->labels) {
+      if (other.name() == label.name()) {
+        return muster::InvalidArgument("--label {}: this label is given twice; keep one", word);
+      }
+    }
+    options->labels.push_back(std::move(label));
+  }
+  for (const std::string& taint : options->taints) {
+    if (const absl::Status status = muster::spec::CheckTaint(taint); !status.ok()) {
+      return muster::Annotate(status, "--taint " + taint);
+    }
+  }
+  return absl::OkStatus();
+}
+
 int Fail(const std::string& message, int code) {
   std::fprintf(stderr, "muster-worker: %s\n", message.c_str());
   return code;
@@ -50,6 +84,7 @@ int main(int argc, char** argv) {
   options.node = HostName();
   options.shim = Beside("muster-shim");
   options.trainer = Beside("muster-train");
+  std::vector<std::string> labels;
   std::string log_level = "info";
 
   CLI::App app{"Runs the ranks of training jobs on this node, as the coordinator orders."};
@@ -70,8 +105,13 @@ int main(int argc, char** argv) {
                  "Host name others reach this node by [the host of --listen]");
   app.add_option("--slots", options.slots, "Device slots [GPUs found, else cores]")
       ->check(CLI::Range(1u, 1u << 16));
-  app.add_option("--rack", options.rack, "Rack this node sits in");
-  app.add_option("--pod", options.pod, "Pod (group of racks) it sits in");
+  app.add_option("--nvlink", *options.location.mutable_nvlink(),
+                 "NVLink segment this node sits in, inside a rack");
+  app.add_option("--rack", *options.location.mutable_rack(), "Rack it sits in");
+  app.add_option("--pod", *options.location.mutable_pod(), "Pod (group of racks) it sits in");
+  app.add_option("--label", labels, "NAME=VALUE that jobs may select it by; may be repeated");
+  app.add_option("--taint", options.taints,
+                 "Word that a job must tolerate to run here; may be repeated");
   app.add_option("--cluster-id", options.cluster_id,
                  "Only serve this cluster [that of the first coordinator]");
   app.add_option("--orphan-grace-ms", options.orphan_grace_ms,
@@ -95,6 +135,9 @@ int main(int argc, char** argv) {
   if (options.node.empty()) return Fail("this machine has no host name; give --node NAME", 2);
   if (options.listen.rfind(':') == std::string::npos) {
     return Fail("--listen " + options.listen + ": want host:port, e.g. 127.0.0.1:0", 2);
+  }
+  if (const auto status = TakeLabels(labels, &options); !status.ok()) {
+    return Fail(std::string(status.message()), 2);
   }
   if (access(options.shim.c_str(), X_OK) != 0) {
     return Fail("no program " + options.shim + "; install muster-shim there or give --shim PATH",

@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "muster/v1/node.pb.h"
 
 namespace muster::worker::daemon {
 
@@ -14,8 +17,9 @@ struct Options {
   std::string listen = "127.0.0.1:0";
   std::string advertise;  // empty: the host of `listen`
   uint32_t slots = 0;     // 0: found
-  std::string rack;
-  std::string pod;
+  v1::Location location;
+  std::vector<v1::Label> labels;
+  std::vector<std::string> taints;
   std::string cluster_id;  // empty: the first coordinator's
   uint32_t orphan_grace_ms = 30'000;
   uint64_t log_bytes_max = 64u << 20;

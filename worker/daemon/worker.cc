@@ -104,8 +104,9 @@ absl::Status Worker::Begin() {
   for (const v1::Device& device : devices) *identity.add_devices() = device;
   identity.set_peer_address(AdvertisedHost(options_) + ":" + port);
   identity.set_highest_epoch(state_.epoch());
-  identity.mutable_location()->set_rack(options_.rack);
-  identity.mutable_location()->set_pod(options_.pod);
+  *identity.mutable_location() = options_.location;
+  identity.mutable_labels()->Assign(options_.labels.begin(), options_.labels.end());
+  identity.mutable_taints()->Assign(options_.taints.begin(), options_.taints.end());
   spdlog::info("node {}: {} slots ({}), life {}, peers reach it at {}", options_.node,
                devices.size(), devices.empty() ? "none" : devices.front().kind(),
                state_.incarnation(), identity.peer_address());
