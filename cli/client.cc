@@ -11,6 +11,7 @@
 #include "muster/v1/cluster_service.grpc.pb.h"
 #include "muster/v1/job_service.grpc.pb.h"
 #include "muster/v1/peer.grpc.pb.h"
+#include "muster/v1/queue.grpc.pb.h"
 
 namespace muster::cli {
 namespace {
@@ -55,12 +56,14 @@ struct Client::Connection {
       : address(where),
         channel(NewChannel(where)),
         jobs(v1::JobService::NewStub(channel)),
-        cluster(v1::ClusterService::NewStub(channel)) {}
+        cluster(v1::ClusterService::NewStub(channel)),
+        queues(v1::QueueService::NewStub(channel)) {}
 
   std::string address;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::JobService::Stub> jobs;
   std::unique_ptr<v1::ClusterService::Stub> cluster;
+  std::unique_ptr<v1::QueueService::Stub> queues;
 };
 
 struct Client::State {
@@ -126,6 +129,45 @@ absl::StatusOr<v1::CancelJobResponse> Client::CancelJob(v1::CancelJobRequest req
   return Call<v1::CancelJobRequest, v1::CancelJobResponse>(
       request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
         return to.jobs->CancelJob(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::ControlJobResponse> Client::ControlJob(v1::ControlJobRequest request) {
+  if (request.request_id().empty()) request.set_request_id(NewRequestId());
+  return Call<v1::ControlJobRequest, v1::ControlJobResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.jobs->ControlJob(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::ScaleJobResponse> Client::ScaleJob(v1::ScaleJobRequest request) {
+  if (request.request_id().empty()) request.set_request_id(NewRequestId());
+  return Call<v1::ScaleJobRequest, v1::ScaleJobResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.jobs->ScaleJob(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::SetQueueResponse> Client::SetQueue(v1::SetQueueRequest request) {
+  if (request.request_id().empty()) request.set_request_id(NewRequestId());
+  return Call<v1::SetQueueRequest, v1::SetQueueResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.queues->SetQueue(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::PauseQueueResponse> Client::PauseQueue(v1::PauseQueueRequest request) {
+  if (request.request_id().empty()) request.set_request_id(NewRequestId());
+  return Call<v1::PauseQueueRequest, v1::PauseQueueResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.queues->PauseQueue(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::ListQueuesResponse> Client::ListQueues() {
+  return Call<v1::ListQueuesRequest, v1::ListQueuesResponse>(
+      {}, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.queues->ListQueues(context, in, out);
       });
 }
 

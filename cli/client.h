@@ -17,6 +17,7 @@
 #include "muster/v1/cluster_service.pb.h"
 #include "muster/v1/job_service.pb.h"
 #include "muster/v1/peer.pb.h"
+#include "muster/v1/queue.pb.h"
 
 namespace muster::cli {
 
@@ -32,6 +33,10 @@ class Client {
   // Fills in a request_id where the request has an empty one.
   absl::StatusOr<v1::SubmitJobResponse> SubmitJob(v1::SubmitJobRequest request);
   absl::StatusOr<v1::CancelJobResponse> CancelJob(v1::CancelJobRequest request);
+  absl::StatusOr<v1::ControlJobResponse> ControlJob(v1::ControlJobRequest request);
+  absl::StatusOr<v1::ScaleJobResponse> ScaleJob(v1::ScaleJobRequest request);
+  absl::StatusOr<v1::SetQueueResponse> SetQueue(v1::SetQueueRequest request);
+  absl::StatusOr<v1::PauseQueueResponse> PauseQueue(v1::PauseQueueRequest request);
   absl::StatusOr<v1::SetNodeAdmissionResponse> SetNodeAdmission(
       v1::SetNodeAdmissionRequest request);
 
@@ -39,7 +44,8 @@ class Client {
   absl::StatusOr<v1::Job> GetJob(const std::string& reference);
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(v1::ListJobsRequest request);  // all pages
-  absl::StatusOr<v1::ListNodesResponse> ListNodes();                           // all pages
+  absl::StatusOr<v1::ListQueuesResponse> ListQueues();
+  absl::StatusOr<v1::ListNodesResponse> ListNodes();  // all pages
   absl::StatusOr<v1::GetClusterResponse> GetCluster();
   absl::StatusOr<v1::GetMetricsResponse> GetMetrics();
   absl::StatusOr<v1::BackupStateResponse> BackupState(const std::string& path);

@@ -58,17 +58,13 @@ absl::StatusOr<int> Backup(Session& session, const std::string& path) {
 }  // namespace
 
 Command ClusterCommand(Session* session) {
-  Command status;
-  status.name = "status";
-  status.summary = "Nodes, slots and jobs in numbers";
-  status.examples = "  muster cluster status\n  muster cluster status -o json | jq .nodes_ready";
-  status.run = [session] { return Status(*session); };
-
-  Command metrics;
-  metrics.name = "metrics";
-  metrics.summary = "The coordinator's metrics in Prometheus text";
-  metrics.examples = "  muster cluster metrics | grep goodput";
-  metrics.run = [session] { return Metrics(*session); };
+  const Command status =
+      LeafCommand("status", "Nodes, slots and jobs in numbers",
+                  "  muster cluster status\n  muster cluster status -o json | jq .nodes_ready",
+                  [session] { return Status(*session); });
+  const Command metrics = LeafCommand("metrics", "The coordinator's metrics in Prometheus text",
+                                      "  muster cluster metrics | grep goodput",
+                                      [session] { return Metrics(*session); });
 
   auto path = std::make_shared<std::string>();
   Command backup;

@@ -91,6 +91,16 @@ std::string PathOf(const CLI::App* app) {
 
 }  // namespace
 
+Command LeafCommand(std::string name, std::string summary, std::string examples,
+                    std::function<absl::StatusOr<int>()> run) {
+  Command command;
+  command.name = std::move(name);
+  command.summary = std::move(summary);
+  command.examples = std::move(examples);
+  command.run = std::move(run);
+  return command;
+}
+
 std::string HelpText(const Command& root, const std::vector<std::string>& path) {
   Parser parser(root);
   std::string names = root.name;

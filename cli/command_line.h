@@ -34,6 +34,10 @@ struct Command {
   std::function<absl::StatusOr<int>()> run;
 };
 
+// A command without options.
+Command LeafCommand(std::string name, std::string summary, std::string examples,
+                    std::function<absl::StatusOr<int>()> run);
+
 // Parses and runs. Prints help, and errors as `muster: ...` on stderr. Returns the exit code.
 int RunCommandLine(const Command& root, int argc, const char* const* argv);
 

@@ -78,9 +78,9 @@ absl::Status WaitForWorkers(Session& session, const DevCluster& cluster) {
   }
 }
 
-absl::StatusOr<int> Up(Session& session, uint64_t workers, uint64_t slots) {
+absl::StatusOr<int> Up(Session& session, const DevShape& shape) {
   DevCluster cluster = ClusterOf(session);
-  const auto started = cluster.Up(workers, slots);
+  const auto started = cluster.Up(shape);
   if (!started.ok()) return During("dev up", started.status());
   if (const absl::Status status = WaitForWorkers(session, cluster); !status.ok()) {
     return During("dev up", status);
@@ -121,29 +121,32 @@ absl::StatusOr<int> Status(const Session& session) {
 }  // namespace
 
 Command DevCommand(Session* session) {
-  auto workers = std::make_shared<uint64_t>(0);
-  auto slots = std::make_shared<uint64_t>(0);
+  auto shape = std::make_shared<DevShape>();
   Command up;
   up.name = "up";
   up.summary = "Start a coordinator and workers here, in the background";
   up.examples = R"(  muster dev up                           2 workers of 2 slots, state in .muster
   muster dev up --workers 3 --slots 1 --state /var/tmp/muster
+  muster dev up --workers 8 --nodes-per-rack 4 --label 'n[1-4]:zone=a' --taint n8:maintenance
+                                          with pretended places, to try placement out
 Run again, it starts only what does not run.)";
-  up.options = {{"--workers", workers.get(), "how many (2)", false, {}},
-                {"--slots", slots.get(), "device slots of each (2)", false, {}}};
-  up.run = [session, workers, slots] { return Up(*session, *workers, *slots); };
+  up.options = {
+      {"--workers", &shape->workers, "how many (2)", false, {}},
+      {"--slots", &shape->slots, "device slots of each (2)", false, {}},
+      {"--nodes-per-nvlink", &shape->nodes_per_nvlink, "nodes of an NVLink segment", false, {}},
+      {"--nodes-per-rack", &shape->nodes_per_rack, "nodes of a rack", false, {}},
+      {"--racks-per-pod", &shape->racks_per_pod, "racks of a pod", false, {}},
+      {"--label", &shape->labels, "NODES:NAME=VALUE; may be repeated", false, {}},
+      {"--taint", &shape->taints, "NODES:WORD; may be repeated", false, {}}};
+  up.run = [session, shape] { return Up(*session, *shape); };
 
-  Command down;
-  down.name = "down";
-  down.summary = "End all of it, running ranks too; jobs go on after the next up";
-  down.examples = "  muster dev down";
-  down.run = [session] { return Down(*session); };
-
-  Command status;
-  status.name = "status";
-  status.summary = "The daemons with their pids and logs; exit code 1 if one is dead";
-  status.examples = "  muster dev status\n  muster dev status -o json | jq -r .address";
-  status.run = [session] { return Status(*session); };
+  const Command down =
+      LeafCommand("down", "End all of it, running ranks too; jobs go on after the next up",
+                  "  muster dev down", [session] { return Down(*session); });
+  const Command status =
+      LeafCommand("status", "The daemons with their pids and logs; exit code 1 if one is dead",
+                  "  muster dev status\n  muster dev status -o json | jq -r .address",
+                  [session] { return Status(*session); });
 
   auto kill = std::make_shared<bool>(false);
   auto name = std::make_shared<std::string>();

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
 #include "cli/find_coordinator.h"
+#include "common/hostlist.h"
 #include "common/status.h"
 
 namespace muster::cli {
@@ -47,6 +49,44 @@ std::string ValueOf(const ProcessInfo& process, const std::string& name) {
   return "";
 }
 
+// The flags of `words` ("n[1-2]:zone=a") that are about this node.
+absl::Status AddFlagsOf(const std::string& name, const std::string& flag,
+                        const std::vector<std::string>& words, std::vector<std::string>* flags) {
+  for (const std::string& word : words) {
+    const size_t colon = word.find(':');
+    if (colon == std::string::npos) {
+      return InvalidArgument("{} {:.60}: want the nodes first, such as n[1-2]:{}", flag, word,
+                             word);
+    }
+    const auto names = ParseHostlist(word.substr(0, colon));
+    if (!names.ok()) return Annotate(names.status(), flag);
+    if (std::find(names->begin(), names->end(), name) == names->end()) continue;
+    flags->push_back(flag);
+    flags->push_back(word.substr(colon + 1));
+  }
+  return absl::OkStatus();
+}
+
+// Where worker "n5" pretends to sit, and what is said about it.
+absl::StatusOr<std::vector<std::string>> PlaceFlags(const std::string& name,
+                                                    const DevShape& shape) {
+  std::vector<std::string> flags;
+  const uint64_t index = std::stoull(name.substr(1)) - 1;  // our own names: n1, n2, ...
+  if (shape.nodes_per_nvlink > 0) {
+    flags.insert(flags.end(), {"--nvlink", fmt::format("s{}", index / shape.nodes_per_nvlink + 1)});
+  }
+  if (shape.nodes_per_rack > 0) {
+    const uint64_t rack = index / shape.nodes_per_rack;
+    flags.insert(flags.end(), {"--rack", fmt::format("r{}", rack + 1)});
+    if (shape.racks_per_pod > 0) {
+      flags.insert(flags.end(), {"--pod", fmt::format("p{}", rack / shape.racks_per_pod + 1)});
+    }
+  }
+  MUSTER_RETURN_IF_ERROR(AddFlagsOf(name, "--label", shape.labels, &flags));
+  MUSTER_RETURN_IF_ERROR(AddFlagsOf(name, "--taint", shape.taints, &flags));
+  return flags;
+}
+
 }  // namespace
 
 DevCluster::DevCluster(std::string state, DevPrograms programs)
@@ -59,21 +99,35 @@ std::string DevCluster::Address() const {
   return address;
 }
 
-DevCluster::Shape DevCluster::ReadShape() const {
-  Shape shape;
+DevShape DevCluster::ReadShape() const {
+  DevShape shape;
+  shape.workers = 2;
+  shape.slots = 2;
   std::ifstream in(state_ + "/dev.json");
   const auto json = nlohmann::json::parse(in, nullptr, false);
   if (json.is_object()) {
     shape.workers = json.value("workers", shape.workers);
     shape.slots = json.value("slots", shape.slots);
+    shape.nodes_per_nvlink = json.value("nodes_per_nvlink", uint64_t{0});
+    shape.nodes_per_rack = json.value("nodes_per_rack", uint64_t{0});
+    shape.racks_per_pod = json.value("racks_per_pod", uint64_t{0});
+    shape.labels = json.value("labels", shape.labels);
+    shape.taints = json.value("taints", shape.taints);
   }
   return shape;
 }
 
-absl::Status DevCluster::WriteShape(const Shape& shape) const {
+absl::Status DevCluster::WriteShape(const DevShape& shape) const {
   const std::string path = state_ + "/dev.json";
   std::ofstream out(path);
-  out << nlohmann::json({{"workers", shape.workers}, {"slots", shape.slots}}).dump() << "\n";
+  const nlohmann::json json = {{"workers", shape.workers},
+                               {"slots", shape.slots},
+                               {"nodes_per_nvlink", shape.nodes_per_nvlink},
+                               {"nodes_per_rack", shape.nodes_per_rack},
+                               {"racks_per_pod", shape.racks_per_pod},
+                               {"labels", shape.labels},
+                               {"taints", shape.taints}};
+  out << json.dump() << "\n";
   out.close();
   return out ? absl::OkStatus() : ErrnoError(errno, "write " + path);
 }
@@ -133,22 +187,36 @@ absl::Status DevCluster::StartCoordinator(const std::string& listen) {
   return absl::OkStatus();
 }
 
-absl::Status DevCluster::StartWorker(const std::string& name, uint64_t slots) {
+absl::Status DevCluster::StartWorker(const std::string& name, const DevShape& shape) {
   const std::string folder = state_ + "/workers/" + name;
   MUSTER_RETURN_IF_ERROR(MakeFolder(folder));
-  MUSTER_ASSIGN_OR_RETURN(
-      const ProcessId process,
-      StartDetached({programs_.worker, "--node", name, "--state", folder, "--slots",
-                     std::to_string(slots), "--coordinator-file", AddressFile(state_)},
-                    {"MUSTER_DEV_STATE=" + state_}, LogFile(name)));
+  std::vector<std::string> command = {programs_.worker,
+                                      "--node",
+                                      name,
+                                      "--state",
+                                      folder,
+                                      "--slots",
+                                      std::to_string(shape.slots),
+                                      "--coordinator-file",
+                                      AddressFile(state_)};
+  MUSTER_ASSIGN_OR_RETURN(const std::vector<std::string> place, PlaceFlags(name, shape));
+  command.insert(command.end(), place.begin(), place.end());
+  MUSTER_ASSIGN_OR_RETURN(const ProcessId process,
+                          StartDetached(command, {"MUSTER_DEV_STATE=" + state_}, LogFile(name)));
   return WriteProcessFile(PidFile(name), process);
 }
 
-absl::StatusOr<int> DevCluster::Up(uint64_t workers, uint64_t slots) {
+absl::StatusOr<int> DevCluster::Up(const DevShape& wanted) {
+  MUSTER_RETURN_IF_ERROR(PlaceFlags("n1", wanted).status());  // before anything is made
   MUSTER_RETURN_IF_ERROR(Lock());
-  Shape shape = ReadShape();
-  if (workers != 0) shape.workers = workers;
-  if (slots != 0) shape.slots = slots;
+  DevShape shape = ReadShape();
+  if (wanted.workers != 0) shape.workers = wanted.workers;
+  if (wanted.slots != 0) shape.slots = wanted.slots;
+  if (wanted.nodes_per_nvlink != 0) shape.nodes_per_nvlink = wanted.nodes_per_nvlink;
+  if (wanted.nodes_per_rack != 0) shape.nodes_per_rack = wanted.nodes_per_rack;
+  if (wanted.racks_per_pod != 0) shape.racks_per_pod = wanted.racks_per_pod;
+  if (!wanted.labels.empty()) shape.labels = wanted.labels;
+  if (!wanted.taints.empty()) shape.taints = wanted.taints;
   MUSTER_RETURN_IF_ERROR(WriteShape(shape));
   int started = 0;
   if (!IsAlive(ReadProcessFile(PidFile("coordinator")))) {
@@ -158,7 +226,7 @@ absl::StatusOr<int> DevCluster::Up(uint64_t workers, uint64_t slots) {
   for (uint64_t i = 1; i <= shape.workers; ++i) {
     const std::string name = fmt::format("n{}", i);
     if (IsAlive(ReadProcessFile(PidFile(name)))) continue;
-    MUSTER_RETURN_IF_ERROR(StartWorker(name, shape.slots));
+    MUSTER_RETURN_IF_ERROR(StartWorker(name, shape));
     ++started;
   }
   return started;
@@ -172,7 +240,7 @@ absl::Status DevCluster::RestartWorker(const std::string& name, bool kill) {
   }
   MUSTER_RETURN_IF_ERROR(
       EndProcess(ReadProcessFile(PidFile(name)), kill ? absl::ZeroDuration() : kStopGrace));
-  return StartWorker(name, ReadShape().slots);
+  return StartWorker(name, ReadShape());
 }
 
 absl::Status DevCluster::RestartCoordinator(bool kill) {

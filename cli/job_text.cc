@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "cli/checkpoint_text.h"
 #include "cli/exit_codes.h"
 #include "cli/progress_line.h"
+#include "cli/schedule_text.h"
 #include "common/duration.h"
 #include "common/hostlist.h"
 #include "spec/enum_word.h"
@@ -31,6 +31,28 @@ std::string NodesOf(const v1::Attempt& attempt) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return FormatHostlist(names);
+}
+
+// "n12" → {"n", 12}; {"", 0} for a name that does not end in a plain number.
+std::pair<std::string, uint64_t> PrefixAndNumber(const std::string& name) {
+  size_t digits = name.size();
+  while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') --digits;
+  const size_t count = name.size() - digits;
+  if (count == 0 || count > 18) return {"", 0};
+  return {name.substr(0, digits), std::stoull(name.substr(digits))};
+}
+
+// One past the last share of the row of nodes that starts at `first`.
+int EndOfRow(const google::protobuf::RepeatedPtrField<v1::NodeShare>& shares, int first) {
+  if (shares.size() <= 4) return first + 1;
+  int end = first + 1;
+  auto last = PrefixAndNumber(shares[first].node());
+  for (; end < shares.size() && shares[end].ranks() == shares[first].ranks(); ++end) {
+    const auto next = PrefixAndNumber(shares[end].node());
+    if (next.first.empty() || next.first != last.first || next.second != last.second + 1) break;
+    last = next;
+  }
+  return end;
 }
 
 // From rank to rank, over all attempts.
@@ -90,58 +112,36 @@ std::string ClockText(int64_t unix_ms) {
 }
 
 std::string JobTable(const v1::ListJobsResponse& jobs, int64_t now, bool wide) {
-  std::vector<std::string> header = {"ID",   "NAME", "STATE", "MESH",
-                                     "STEP", "LOSS", "AGE",   "REASON"};
-  if (wide) header.insert(header.begin() + 7, {"TOKENS/S", "GOODPUT", "USER", "UID"});
+  bool queues = wide;  // shown only where somebody uses them
+  bool priorities = wide;
+  for (const v1::Job& job : jobs.jobs()) {
+    const v1::ScheduleSpec& schedule = job.spec().schedule();
+    queues = queues || (!schedule.queue().empty() && schedule.queue() != "default");
+    priorities = priorities || schedule.priority() != 0;
+  }
+  std::vector<std::string> header = {"ID", "NAME", "STATE"};
+  if (queues) header.push_back("QUEUE");
+  if (priorities) header.push_back("PRIORITY");
+  header.insert(header.end(), {"MESH", "STEP", "LOSS", "AGE"});
+  if (wide) header.insert(header.end(), {"TOKENS/S", "GOODPUT", "USER", "UID"});
+  header.push_back("REASON");
   Table table(header);
   for (const v1::Job& job : jobs.jobs()) {
     const v1::Progress& progress = job.progress();
-    std::vector<std::string> row = {
-        std::to_string(job.id()),
-        job.spec().name(),
-        spec::EnumWord(job.state()),
-        spec::MeshText(job.spec()),
-        StepText(progress),
-        progress.step() > 0 ? fmt::format("{:.4f}", progress.loss()) : "-",
-        SinceText(job.submit_unix_ms(), job.end_unix_ms() != 0 ? job.end_unix_ms() : now),
-        ReasonOf(job)};
+    const v1::ScheduleSpec& schedule = job.spec().schedule();
+    std::vector<std::string> row = {std::to_string(job.id()), job.spec().name(), JobStateText(job)};
+    if (queues) row.push_back(schedule.queue().empty() ? "default" : schedule.queue());
+    if (priorities) row.push_back(std::to_string(schedule.priority()));
+    row.insert(row.end(),
+               {spec::MeshText(job.spec()), StepText(progress),
+                progress.step() > 0 ? fmt::format("{:.4f}", progress.loss()) : "-",
+                SinceText(job.submit_unix_ms(), job.end_unix_ms() != 0 ? job.end_unix_ms() : now)});
     if (wide) {
-      row.insert(row.begin() + 7, {fmt::format("{:.0f}", progress.tokens_per_second()),
-                                   fmt::format("{:.1f} %", 100 * job.accounting().goodput()),
-                                   job.user(), job.uid()});
+      row.insert(row.end(), {fmt::format("{:.0f}", progress.tokens_per_second()),
+                             fmt::format("{:.1f} %", 100 * job.accounting().goodput()), job.user(),
+                             job.uid()});
     }
-    table.AddRow(row);
-  }
-  return table.Text();
-}
-
-std::string NodeTable(const v1::ListNodesResponse& nodes, int64_t now, bool wide) {
-  std::vector<std::string> header = {"NAME", "STATE", "ADMISSION", "SLOTS",
-                                     "JOBS", "HEARD", "REASON"};
-  if (wide) header.insert(header.begin() + 6, {"RACK", "POD", "DEVICES", "PEER", "LIFE"});
-  Table table(header);
-  for (const v1::Node& node : nodes.nodes()) {
-    std::vector<uint64_t> jobs(node.jobs().begin(), node.jobs().end());
-    std::vector<std::string> row = {
-        node.name(),
-        spec::EnumWord(node.state()),
-        spec::EnumWord(node.admission()),
-        fmt::format("{}/{}", node.slots_used(), node.slots()),
-        jobs.empty() ? "-" : FormatRanges(jobs),
-        node.last_heard_unix_ms() == 0 ? "-" : SinceText(node.last_heard_unix_ms(), now) + " ago",
-        node.reason().empty() ? "-" : node.reason()};
-    if (wide) {
-      std::map<std::string, int> kinds;
-      for (const v1::Device& device : node.devices()) ++kinds[device.kind()];
-      std::string devices;
-      for (const auto& [kind, count] : kinds) {
-        devices += fmt::format("{}{} {}", devices.empty() ? "" : ", ", count, kind);
-      }
-      row.insert(row.begin() + 6,
-                 {node.location().rack().empty() ? "-" : node.location().rack(),
-                  node.location().pod().empty() ? "-" : node.location().pod(), devices,
-                  node.peer_address(), std::to_string(node.incarnation())});
-    }
+    row.push_back(ReasonOf(job));
     table.AddRow(row);
   }
   return table.Text();
@@ -161,17 +161,35 @@ std::string PlacementText(const google::protobuf::RepeatedPtrField<v1::RankPlace
   return text;
 }
 
+std::string PlacementText(const google::protobuf::RepeatedPtrField<v1::NodeShare>& shares) {
+  std::string text;
+  for (int i = 0; i < shares.size();) {
+    const int end = EndOfRow(shares, i);
+    const uint32_t first = shares[i].first_rank();
+    const uint32_t last = shares[end - 1].first_rank() + shares[end - 1].ranks() - 1;
+    std::vector<std::string> nodes;
+    for (int k = i; k < end; ++k) nodes.push_back(shares[k].node());
+    text += fmt::format("{}rank{} {} on {}", text.empty() ? "" : ", ", first == last ? "" : "s",
+                        first == last ? std::to_string(first) : fmt::format("{}-{}", first, last),
+                        FormatHostlist(nodes));
+    if (end - i > 1) text += fmt::format(" ({} each)", shares[i].ranks());
+    i = end;
+  }
+  return text;
+}
+
 std::string JobDescription(const v1::Job& job, int64_t now) {
   const int64_t end = job.end_unix_ms() != 0 ? job.end_unix_ms() : now;
   std::string out = fmt::format("Job:          {} ({})\n", job.id(), Printable(job.uid()));
-  out +=
-      fmt::format("State:        {}: {}\n", spec::EnumWord(job.state()), Printable(ReasonOf(job)));
-  out += fmt::format("Mesh:         {} ({} ranks, {} slot{} each)\n", spec::MeshText(job.spec()),
+  out += fmt::format("State:        {}: {}\n", JobStateText(job), Printable(ReasonOf(job)));
+  out += WaitText(job, now);
+  out += fmt::format("Mesh:         {} ({} ranks, {} slot{} each)\n", DomainMeshText(job.spec()),
                      spec::RankCount(job.spec()), job.spec().resources().slots_per_rank(),
                      job.spec().resources().slots_per_rank() == 1 ? "" : "s");
   out += fmt::format("Submitted:    {} by {}, {} {}\n", TimeText(job.submit_unix_ms()),
                      job.user().empty() ? "-" : Printable(job.user()),
                      SinceText(job.submit_unix_ms(), end), IsEnded(job.state()) ? "in all" : "ago");
+  out += ScheduleText(job);
   if (job.progress().target_steps() > 0) {
     out += fmt::format("Progress:     {}\n", ProgressText(job.progress()));
   }
@@ -186,7 +204,13 @@ std::string JobDescription(const v1::Job& job, int64_t now) {
   }
   if (job.attempts_size() > 0) {
     const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
-    out += fmt::format("Placement:    {}\n", Printable(PlacementText(last.ranks())));
+    out += fmt::format("Placement:    {}\n",
+                       Printable(last.shares_size() > 0 ? PlacementText(last.shares())
+                                                        : PlacementText(last.ranks())));
+    if (last.spares_size() > 0) {
+      out += fmt::format("  spares      {}\n",
+                         Printable(FormatHostlist({last.spares().begin(), last.spares().end()})));
+    }
     out += fmt::format("  because     {}\n", Printable(last.reason()));
     out += fmt::format("Attempts:     {}\n{}", job.attempts_size(), AttemptsText(job, now));
     for (const std::string& line : last.cause().last_lines()) {

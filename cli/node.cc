@@ -5,7 +5,7 @@
 #include "absl/time/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/job_text.h"
+#include "cli/node_text.h"
 #include "common/duration.h"
 #include "common/status.h"
 #include "common/terminal.h"
@@ -105,13 +105,11 @@ Command AdmissionCommand(Session* session, const std::string& verb, const std::s
 }  // namespace
 
 Command NodeCommand(Session* session) {
-  Command list;
-  list.name = "list";
-  list.summary = "Nodes with their state, slots and jobs";
-  list.examples = R"(  muster node list
-  muster node list -o wide        devices, rack, pod, address too
-  muster node list -o json | jq -r '.nodes[] | select(.state != "ready") | .name')";
-  list.run = [session] { return ListNodes(*session); };
+  const Command list = LeafCommand("list", "Nodes with their state, slots and jobs",
+                                   R"(  muster node list
+  muster node list -o wide        where it sits, labels, taints, devices, address too
+  muster node list -o json | jq -r '.nodes[] | select(.state != "ready") | .name')",
+                                   [session] { return ListNodes(*session); });
 
   Command command;
   command.name = "node";

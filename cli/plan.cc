@@ -2,11 +2,11 @@
 
 #include <memory>
 
+#include "absl/time/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/job_text.h"
+#include "cli/plan_text.h"
 #include "common/status.h"
-#include "common/terminal.h"
 
 namespace muster::cli {
 namespace {
@@ -20,11 +20,8 @@ absl::StatusOr<int> Plan(Session& session, const std::string& file) {
   }
   if (session.machine_readable()) {
     PrintMessage(session, *plan);
-  } else if (plan->fits_now()) {
-    fmt::print("would start now: {}\n  because {}\n", Printable(PlacementText(plan->ranks())),
-               Printable(plan->reason()));
   } else {
-    fmt::print("would wait: {}\n", Printable(plan->reason()));
+    fmt::print("{}", PlanText(*plan, absl::ToUnixMillis(absl::Now())));
   }
   return plan->fits_now() ? kExitOk : kExitNoRoom;
 }
@@ -35,9 +32,10 @@ Command PlanCommand(Session* session) {
   auto file = std::make_shared<std::string>();
   Command command;
   command.name = "plan";
-  command.summary = "Where a job would start now, or why it would wait";
+  command.summary = "Where and when a job would start, and why it waits";
   command.examples = R"(  muster plan job.yaml            exit code 0: would start, 7: would wait
-  muster plan job.yaml -o json    every rank with its node and slots)";
+  muster plan job.yaml -o json    the nodes with their ranks and slots
+It is decided by the same code, on the cluster as it is now, that would start the job.)";
   command.options = {{"FILE", file.get(), "job file (- for standard input)", true, {}}};
   command.run = [session, file] { return Plan(*session, *file); };
   return command;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "spec/enum_word.h"
+#include "spec/exact_duration.h"
 
 namespace muster::cli {
 namespace {
@@ -26,8 +27,15 @@ Json TextJson(const FieldDescriptor* field, const std::string& value) {
   return field->type() == FieldDescriptor::TYPE_BYTES ? Hex(value) : value;
 }
 
+// As in a job file.
+Json DurationJson(const google::protobuf::Duration& duration) {
+  if (!spec::IsExactDuration(duration)) return nullptr;
+  return spec::ExactDurationText(duration);
+}
+
 Json SingleJson(const Message& message, const FieldDescriptor* field) {
   const Reflection* reflection = message.GetReflection();
+  if (field->has_presence() && !reflection->HasField(message, field)) return nullptr;
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
       return reflection->GetInt32(message, field);
@@ -48,7 +56,10 @@ Json SingleJson(const Message& message, const FieldDescriptor* field) {
     case FieldDescriptor::CPPTYPE_STRING:
       return TextJson(field, reflection->GetString(message, field));
     case FieldDescriptor::CPPTYPE_MESSAGE:
-      if (!reflection->HasField(message, field)) return nullptr;
+      if (field->message_type() == google::protobuf::Duration::descriptor()) {
+        return DurationJson(
+            static_cast<const google::protobuf::Duration&>(reflection->GetMessage(message, field)));
+      }
       return MessageJson(reflection->GetMessage(message, field));
   }
   return nullptr;

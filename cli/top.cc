@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/job_text.h"
+#include "cli/node_text.h"
 #include "common/status.h"
 
 namespace muster::cli {

@@ -59,11 +59,12 @@ absl::StatusOr<WaitGoal> ParseWaitGoal(const std::string& text) {
   if (text == "succeeded") return WaitGoal{WaitGoal::Kind::kSucceeded, 0};
   if (text == "ended") return WaitGoal{WaitGoal::Kind::kEnded, 0};
   if (text == "running") return WaitGoal{WaitGoal::Kind::kRunning, 0};
+  if (text == "suspended") return WaitGoal{WaitGoal::Kind::kSuspended, 0};
   if (text.rfind("step=", 0) == 0 && text.size() > 5 && text.size() < 24 &&
       text.find_first_not_of("0123456789", 5) == std::string::npos) {
     return WaitGoal{WaitGoal::Kind::kStep, std::stoull(text.substr(5))};
   }
-  return InvalidArgument("--for {}: want succeeded, running, ended or step=N", text);
+  return InvalidArgument("--for {}: want succeeded, running, suspended, ended or step=N", text);
 }
 
 WaitVerdict JudgeWait(const WaitGoal& goal, const v1::Job& job) {
@@ -79,6 +80,9 @@ WaitVerdict JudgeWait(const WaitGoal& goal, const v1::Job& job) {
       break;
     case WaitGoal::Kind::kRunning:
       reached = job.state() == v1::JOB_STATE_RUNNING || succeeded;
+      break;
+    case WaitGoal::Kind::kSuspended:
+      reached = job.state() == v1::JOB_STATE_SUSPENDED;
       break;
     case WaitGoal::Kind::kStep:
       reached = job.progress().step() >= goal.step;
@@ -100,7 +104,11 @@ Command WaitCommand(Session* session) {
   muster wait 7 --for ended                       until it is over, however)";
   command.options = {
       {"JOB", &options->job, "id or name", true, {}},
-      {"--for", &options->goal, "succeeded (default), running, ended or step=N", false, {}},
+      {"--for",
+       &options->goal,
+       "succeeded (default), running, suspended, ended or step=N",
+       false,
+       {}},
       {"--timeout", &options->timeout, "give up after this long (no limit)", false, {}}};
   command.run = [session, options] { return Wait(*session, *options); };
   return command;

@@ -10,7 +10,7 @@
 namespace muster::cli {
 
 struct WaitGoal {
-  enum class Kind { kSucceeded, kEnded, kRunning, kStep };
+  enum class Kind { kSucceeded, kEnded, kRunning, kSuspended, kStep };
   Kind kind = Kind::kSucceeded;
   uint64_t step = 0;  // of kStep
 };

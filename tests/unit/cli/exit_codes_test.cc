@@ -41,7 +41,8 @@ TEST(ExitCodeOf, EveryEndOfAJob) {
   EXPECT_EQ(ExitCodeOf(v1::JOB_STATE_FAILED), kExitError);
   EXPECT_EQ(ExitCodeOf(v1::JOB_STATE_CANCELLED), kExitError);
   for (int state = v1::JobState_MIN; state <= v1::JobState_MAX; ++state) {
-    EXPECT_EQ(IsEnded(static_cast<v1::JobState>(state)), state >= v1::JOB_STATE_SUCCEEDED);
+    EXPECT_EQ(IsEnded(static_cast<v1::JobState>(state)),
+              state >= v1::JOB_STATE_SUCCEEDED && state <= v1::JOB_STATE_CANCELLED);
   }
 }
 

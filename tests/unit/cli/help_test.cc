@@ -33,7 +33,7 @@ TEST(Help, OfEveryCommandShowsAnExampleOfIt) {
     EXPECT_TRUE(command.run || !command.children.empty()) << words;
     ++commands;
   });
-  EXPECT_GE(commands, 30);
+  EXPECT_GE(commands, 42);
 }
 
 TEST(Completion, KnowsEveryCommandInEveryShell) {
@@ -66,6 +66,30 @@ TEST(RunCli, ExitCodesOfWhatNeedsNoCoordinator) {
       {"no such output", {"muster", "list", "-o", "xml"}, kExitUsage},
       {"a bad duration", {"muster", "list", "--deadline", "soon"}, kExitUsage},
       {"a bad address", {"muster", "list", "--coordinator", "nowhere"}, kExitUsage},
+      {"an axis without size", {"muster", "scale", "7", "data"}, kExitUsage},
+      {"an axis of size nothing", {"muster", "scale", "7", "data="}, kExitUsage},
+      {"an axis of no name", {"muster", "scale", "7", "=8"}, kExitUsage},
+      {"an axis of size 0", {"muster", "scale", "7", "data=0"}, kExitUsage},
+      {"no axis", {"muster", "scale", "7"}, kExitUsage},
+      {"a weight of text", {"muster", "queue", "set", "a", "--weight", "heavy"}, kExitUsage},
+      {"a weight of 0", {"muster", "queue", "set", "a", "--weight", "0"}, kExitUsage},
+      {"an endless weight", {"muster", "queue", "set", "a", "--weight", "inf"}, kExitUsage},
+      {"a negative quota", {"muster", "queue", "set", "a", "--quota", "-1"}, kExitUsage},
+      {"a limit too large", {"muster", "queue", "set", "a", "--limit", "4294967296"}, kExitUsage},
+      {"a fraction of a priority",
+       {"muster", "queue", "set", "a", "--priority", "0.5"},
+       kExitUsage},
+      {"a bad queue name", {"muster", "queue", "set", "Team A"}, kExitUsage},
+      {"a negative priority",
+       {"muster", "queue", "set", "a", "--priority", "-5", "--limit", "none", "--coordinator",
+        "127.0.0.1:1", "--deadline", "300ms"},
+       kExitUnavailable},
+      {"an array to follow",
+       {"muster", "submit", "configs/array-sweep.yaml", "--watch"},
+       kExitUsage},
+      {"a bad label",
+       {"muster", "dev", "up", "--state", "no/such", "--label", "zone=a"},
+       kExitUsage},
       {"a bad goal", {"muster", "wait", "7", "--for", "lunch"}, kExitUsage},
       {"a good file", {"muster", "validate", "configs/gpt-stdlib.yaml"}, kExitOk},
       {"the global option last",
