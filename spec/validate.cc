@@ -4,7 +4,6 @@
 
 #include "common/status.h"
 #include "spec/mesh.h"
-#include "spec/names.h"
 #include "spec/validate_schedule.h"
 #include "spec/validate_train.h"
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "muster/v1/job.pb.h"
+#include "spec/names.h"
 
 namespace muster::spec {
 
