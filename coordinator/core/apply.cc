@@ -120,6 +120,20 @@ void CountProgress(Job& job, const Attempt& attempt) {
       attempt.facts.end_unix_ms() + absl::ToInt64Milliseconds(Backoff(job.fruitless));
 }
 
+// What the record keeps of the progress, for when no worker says it again.
+void KeepProgress(Job& job, const v1::AttemptEnded& ended) {
+  v1::Progress& progress = job.progress;
+  progress.set_first_step(ended.first_step());
+  progress.set_step(ended.last_step());
+  if (job.spec.has_train()) progress.set_target_steps(job.spec.train().steps());
+  progress.set_loss(ended.last_loss());
+  progress.set_productive_seconds(ended.productive_seconds());
+  progress.set_checkpoint_seconds(ended.checkpoint_seconds());
+  progress.set_load_seconds(ended.load_seconds());
+  progress.set_first_eval_bits_per_byte(ended.first_eval_bits_per_byte());
+  progress.set_eval_bits_per_byte(ended.eval_bits_per_byte());
+}
+
 void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   const v1::AttemptEnded& ended = record.attempt_ended();
   Job& job = JobOf(state, ended.job_id());
@@ -143,6 +157,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   attempt.seen_ranks.clear();
   attempt.seen_ranks.shrink_to_fit();
   CountProgress(job, attempt);
+  KeepProgress(job, ended);
 }
 
 void ApplyAttemptMilestone(ClusterState& state, const v1::Record& record) {

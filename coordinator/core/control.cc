@@ -125,6 +125,7 @@ absl::StatusOr<v1::ControlJobResponse> Control(Turn& turn, const v1::ControlJobR
                                               : std::string(kind.cause) + ": " + request.reason());
       StopAttempt(turn, *job, kind.stops_with, cause);
     }
+    PlanIfNeeded(turn);  // so that the answer says whether it starts, or why not
   }
   v1::ControlJobResponse response;
   *response.mutable_job() = JobView(state, *job, true);

@@ -98,6 +98,7 @@ absl::StatusOr<v1::ScaleJobResponse> Scale(Turn& turn, const v1::ScaleJobRequest
       cause.set_text("resized: " + resized.changes);
       StopAttempt(turn, *job, v1::ATTEMPT_OUTCOME_RESIZED, cause);
     }
+    PlanIfNeeded(turn);  // so that the answer says whether it starts, or why not
   }
   *response.mutable_job() = JobView(state, *job, true);
   return response;

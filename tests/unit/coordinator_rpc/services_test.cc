@@ -64,8 +64,9 @@ TEST(Services, ReflectionListsThem) {
   grpc::Slice whole;
   ASSERT_TRUE(answer.DumpToSingleSlice(&whole).ok());
   const std::string text(reinterpret_cast<const char*>(whole.begin()), whole.size());
-  for (const char* service : {"muster.v1.JobService", "muster.v1.ClusterService",
-                              "muster.v1.WorkerGateway", "grpc.health.v1.Health"}) {
+  for (const char* service :
+       {"muster.v1.JobService", "muster.v1.QueueService", "muster.v1.ClusterService",
+        "muster.v1.WorkerGateway", "grpc.health.v1.Health"}) {
     EXPECT_THAT(text, HasSubstr(service));
   }
   stream->WritesDone();

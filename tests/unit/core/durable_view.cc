@@ -2,13 +2,35 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "common/check.h"
 
 namespace muster::coordinator::core {
 namespace {
 
+// While an attempt lives, its ranks say it again; then the record of its end has most of it.
+void KeepRecorded(const v1::Job& job, v1::Progress* progress) {
+  const bool lives = job.state() == v1::JOB_STATE_STARTING ||
+                     job.state() == v1::JOB_STATE_RUNNING || job.state() == v1::JOB_STATE_STOPPING;
+  if (lives) return progress->Clear();
+  progress->clear_phase();
+  progress->clear_grad_norm();
+  progress->clear_lr();
+  progress->clear_tokens_per_second();
+  progress->clear_step_seconds();
+  progress->clear_updates();
+}
+
+v1::Queue Durable(v1::Queue queue) {
+  queue.clear_usage_slot_hours();  // as of now, which a replay does not know
+  queue.clear_share();
+  queue.clear_head_reason();
+  return queue;
+}
+
 v1::Job Durable(v1::Job job) {
-  job.clear_progress();
+  KeepRecorded(job, job.mutable_progress());
   job.clear_ranks();
   job.clear_accounting();
   if (job.state() == v1::JOB_STATE_QUEUED) job.clear_reason();
@@ -45,6 +67,10 @@ std::string DurableView(const Cluster& cluster) {
     for (const v1::Job& job : jobs->jobs()) text += Durable(job).DebugString();
     jobs_request.set_page_token(jobs->next_page_token());
   } while (!jobs_request.page_token().empty());
+  std::map<std::string, v1::Queue> queues;  // by name: their order depends on use
+  const v1::ListQueuesResponse listed = cluster.ListQueues();
+  for (const v1::Queue& queue : listed.queues()) queues[queue.spec().name()] = Durable(queue);
+  for (const auto& [name, queue] : queues) text += queue.DebugString();
   v1::ListNodesRequest nodes_request;
   do {
     const auto nodes = cluster.ListNodes(nodes_request);

@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "coordinator/core/cluster.h"
+#include "spec/mesh.h"
 #include "tests/unit/core/durable_view.h"
+#include "tests/unit/core/valid_job.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -44,6 +46,10 @@ class World {
     now_ = absl::FromUnixSeconds(1000);
     for (int i = 1; i <= 4; ++i) workers_["n" + std::to_string(i)];
     Do(Start{"c0ffee42"});
+    SetQueue research;
+    research.request.mutable_queue()->set_name("research");
+    research.request.mutable_queue()->set_weight(2);
+    Ask(research);
   }
 
   void RandomAct() {
@@ -63,13 +69,19 @@ class World {
       KillWorker(worker, true);
     else if (dice < 68)
       RestartCoordinator();
-    else if (dice < 80)
+    else if (dice < 76)
       Submit();
-    else if (dice < 84)
+    else if (dice < 79)
       Cancel();
-    else if (dice < 88)
-      Admit(AnyName(), v1::NODE_ADMISSION_DRAINING);
+    else if (dice < 85)
+      Control(AnyJob(), static_cast<v1::JobAction>(1 + Below(5)));
+    else if (dice < 87)
+      Scale();
+    else if (dice < 89)
+      PauseQueue(Below(2) == 0);
     else if (dice < 92)
+      Admit(AnyName(), v1::NODE_ADMISSION_DRAINING);
+    else if (dice < 95)
       Admit(AnyName(), v1::NODE_ADMISSION_OPEN);
     else
       Pass(absl::Seconds(Below(6)));
@@ -81,6 +93,11 @@ class World {
       worker.up = true;
       Admit(name, v1::NODE_ADMISSION_OPEN);
     }
+    PauseQueue(false);
+    for (const auto& [id, job] : jobs_) {
+      Control(id, v1::JOB_ACTION_RELEASE);
+      Control(id, v1::JOB_ACTION_RESUME);
+    }
     for (int i = 0; i < 4000 && Unfinished() > 0; ++i) {
       for (auto& [name, worker] : workers_) {
         if (worker.session.value() == 0) Connect(name, worker);
@@ -90,13 +107,11 @@ class World {
     }
   }
 
-  int Unfinished() const {
-    const v1::GetClusterResponse view = cluster_->GetCluster();
-    return static_cast<int>(view.jobs_waiting() + view.jobs_active());
-  }
+  int Unfinished() const { return static_cast<int>(jobs_.size() - ends_.size()); }
   std::string View() const { return DurableView(*cluster_); }
   std::string Replayed() const { return ReplayedView(options_, records_); }
   const std::map<uint64_t, v1::JobState>& ends() const { return ends_; }
+  const std::map<std::string, int>& kinds() const { return kinds_; }
 
  private:
   uint64_t Below(uint64_t n) { return random_() % n; }
@@ -105,6 +120,7 @@ class World {
 
   void Do(const Input& input) {
     const Outcome outcome = cluster_->Step(input, now_);
+    for (const Reply& reply : outcome.replies) accepted_ = reply.status.ok();
     for (const v1::Record& record : outcome.records) {
       records_.push_back(record);
       CheckRecord(record);
@@ -134,6 +150,7 @@ class World {
       EXPECT_EQ(ends_.count(started.job_id()), 0u) << "an ended job is started";
       EXPECT_EQ(started.attempt(), ++newest_[started.job_id()]);
       live_.insert(started.job_id());
+      CheckMayStart(started.job_id(), static_cast<uint64_t>(started.ranks_size()));
       for (const v1::RankPlacement& rank : started.ranks()) {
         for (const uint32_t slot : rank.slots()) {
           EXPECT_TRUE(used_.emplace(std::pair(rank.node(), slot), started.job_id()).second)
@@ -142,6 +159,7 @@ class World {
       }
     } else if (record.has_attempt_ended()) {
       EXPECT_EQ(live_.erase(record.attempt_ended().job_id()), 1u);
+      ++kinds_[v1::AttemptOutcome_Name(record.attempt_ended().outcome())];
       std::erase_if(used_, [&](const auto& entry) {
         return entry.second == record.attempt_ended().job_id();
       });
@@ -151,7 +169,45 @@ class World {
     } else if (record.has_job_ended()) {
       EXPECT_TRUE(ends_.emplace(record.job_ended().job_id(), record.job_ended().state()).second)
           << "a final state is changed";
+    } else if (record.has_job_submitted()) {
+      KnownJob& job = jobs_[record.job_submitted().job_id()];
+      job.spec = record.job_submitted().spec();
+      job.array_id = record.job_submitted().array_id();
+      job.held = job.spec.schedule().hold();
+    } else if (record.has_job_held()) {
+      jobs_.at(record.job_held().job_id()).held = record.job_held().held();
+    } else if (record.has_job_suspended()) {
+      jobs_.at(record.job_suspended().job_id()).suspended = record.job_suspended().suspended();
+    } else if (record.has_job_scaled()) {
+      *jobs_.at(record.job_scaled().job_id()).spec.mutable_mesh() = record.job_scaled().mesh();
+    } else if (record.has_queue_set()) {
+      paused_ = record.queue_set().queue().paused();
     }
+  }
+
+  // What must hold when an attempt of the job starts.
+  void CheckMayStart(uint64_t id, uint64_t ranks) {
+    const KnownJob& job = jobs_.at(id);
+    EXPECT_FALSE(job.held) << "job " << id << " starts while it is on hold";
+    EXPECT_FALSE(job.suspended) << "job " << id << " starts while it is suspended";
+    EXPECT_FALSE(paused_ && job.spec.schedule().queue() == "research") << "its queue is paused";
+    EXPECT_EQ(ranks, spec::RankCount(job.spec)) << "job " << id << " has another mesh now";
+    for (const v1::Dependency& after : job.spec.schedule().after()) {
+      const uint64_t on = std::stoull(after.job());
+      const auto end = ends_.find(on);
+      const v1::JobState state = end == ends_.end() ? v1::JOB_STATE_UNSPECIFIED : end->second;
+      const bool met = after.when() == v1::AFTER_EVENT_STARTED  ? newest_.count(on) > 0
+                       : after.when() == v1::AFTER_EVENT_ENDED  ? end != ends_.end()
+                       : after.when() == v1::AFTER_EVENT_FAILED ? state == v1::JOB_STATE_FAILED
+                                                                : state == v1::JOB_STATE_SUCCEEDED;
+      EXPECT_TRUE(met) << "job " << id << " starts too early: " << after.DebugString();
+    }
+    const uint32_t at_once = job.spec.schedule().array().at_once();
+    if (at_once == 0) return;
+    const auto same_array = [&](uint64_t other) {
+      return jobs_.at(other).array_id == job.array_id;
+    };
+    EXPECT_LE(std::count_if(live_.begin(), live_.end(), same_array), at_once) << "of array";
   }
 
   void Obey(const std::string& name, FakeWorker& worker, const v1::CoordinatorMessage& message) {
@@ -298,18 +354,80 @@ class World {
   void Submit() {
     SubmitJob input;
     v1::JobSpec* spec = input.request.mutable_spec();
-    spec->set_name("j" + std::to_string(Below(6)));
-    v1::Axis* axis = spec->add_mesh();
-    axis->set_name("data");
-    axis->set_size(static_cast<uint32_t>(1 + Below(6)));
-    spec->mutable_train()->set_steps(kSteps);
+    *spec = ValidJob("j" + std::to_string(Below(6)), static_cast<uint32_t>(1 + Below(6)), kSteps);
+    v1::ScheduleSpec* schedule = spec->mutable_schedule();
+    schedule->set_queue(Below(3) == 0 ? "research" : "");
+    schedule->set_hold(Below(10) == 0);
+    if (Below(8) == 0) {
+      schedule->mutable_array()->set_count(static_cast<uint32_t>(1 + Below(4)));
+      schedule->mutable_array()->set_at_once(static_cast<uint32_t>(Below(3)));
+    }
+    for (uint64_t i = Below(4) == 0 ? 1 + Below(2) : 0; i > 0; --i) {
+      v1::Dependency* after = schedule->add_after();
+      after->set_job(std::to_string(AnyJob()));
+      after->set_when(static_cast<v1::AfterEvent>(Below(5)));
+    }
+    Ask(input);
+  }
+
+  uint64_t AnyJob() { return 1 + Below(jobs_.size() + 1); }
+
+  // Sends the request, and now and then its copy later: that must change nothing.
+  template <typename Request>
+  void Ask(Request input) {
+    input.request.set_request_id("r" + std::to_string(++last_request_));
+    const size_t before = records_.size();
     Do(input);
+    if (accepted_ && Below(3) == 0) late_.push_back(input);
+    for (size_t i = before; i < records_.size(); ++i) CountKind(records_[i]);
+    if (late_.empty() || Below(4) > 0) return;
+    const Input copy = late_[Below(late_.size())];
+    const size_t known = records_.size();
+    Do(copy);
+    for (size_t i = known; i < records_.size(); ++i) {
+      EXPECT_FALSE(AskedByAPerson(records_[i])) << "a copy of a request acts:\n"
+                                                << records_[i].DebugString();
+    }
+  }
+
+  static bool AskedByAPerson(const v1::Record& record) {
+    return record.has_job_submitted() || record.has_job_cancel_requested() ||
+           record.has_job_held() || record.has_job_suspended() || record.has_job_requeued() ||
+           record.has_job_scaled() || record.has_queue_set();
+  }
+
+  void CountKind(const v1::Record& record) {
+    if (AskedByAPerson(record)) ++kinds_["record " + std::to_string(record.record_case())];
   }
 
   void Cancel() {
     CancelJob input;
-    input.request.set_job_id(1 + Below(newest_.size() + 1));
-    Do(input);
+    input.request.set_job_id(AnyJob());
+    input.request.set_array(Below(4) == 0);
+    Ask(input);
+  }
+
+  void Control(uint64_t job, v1::JobAction action) {
+    ControlJob input;
+    input.request.set_job_id(job);
+    input.request.set_action(action);
+    Ask(input);
+  }
+
+  void Scale() {
+    ScaleJob input;
+    input.request.set_job_id(AnyJob());
+    v1::Axis* axis = input.request.add_mesh();
+    axis->set_name("data");
+    axis->set_size(static_cast<uint32_t>(1 + Below(6)));
+    Ask(input);
+  }
+
+  void PauseQueue(bool paused) {
+    core::PauseQueue input;
+    input.request.set_name("research");
+    input.request.set_paused(paused);
+    Ask(input);
   }
 
   void Admit(const std::string& name, v1::NodeAdmission admission) {
@@ -332,10 +450,23 @@ class World {
   std::set<uint64_t> live_;
   std::map<std::pair<std::string, uint32_t>, uint64_t> used_;
   std::map<uint64_t, v1::JobState> ends_;
+  struct KnownJob {
+    v1::JobSpec spec;
+    uint64_t array_id = 0;
+    bool held = false, suspended = false;
+  };
+  std::map<uint64_t, KnownJob> jobs_;
+  bool paused_ = false;
+  std::map<std::string, int> kinds_;
+  // Requests that were accepted, and may arrive once more.
+  bool accepted_ = false;
+  uint64_t last_request_ = 0;
+  std::vector<Input> late_;
 };
 
 TEST(Simulation, InvariantsHoldAndEveryJobEnds) {
   std::map<v1::JobState, int> ends;
+  std::map<std::string, int> kinds;
   // More lives by hand: tools/dev sim SEEDS.
   const char* asked = std::getenv("MUSTER_SIM_SEEDS");
   const uint64_t seeds = asked == nullptr ? 150 : std::strtoull(asked, nullptr, 10);
@@ -354,11 +485,21 @@ TEST(Simulation, InvariantsHoldAndEveryJobEnds) {
     ASSERT_EQ(world.Unfinished(), 0) << "a job never ends:\n" << world.View();
     ASSERT_EQ(world.View(), world.Replayed());
     for (const auto& [job, state] : world.ends()) ++ends[state];
+    for (const auto& [kind, count] : world.kinds()) kinds[kind] += count;
     if (HasFailure()) return;
   }
   // The faults reach every way a job can end.
   EXPECT_GT(ends[v1::JOB_STATE_SUCCEEDED], 100);
   EXPECT_GT(ends[v1::JOB_STATE_CANCELLED], 100);
+  // And everything a person can ask for has an effect.
+  for (const auto outcome :
+       {v1::ATTEMPT_OUTCOME_SUSPENDED, v1::ATTEMPT_OUTCOME_REQUEUED, v1::ATTEMPT_OUTCOME_RESIZED}) {
+    EXPECT_GT(kinds[v1::AttemptOutcome_Name(outcome)], 20) << outcome;
+  }
+  for (const auto record : {v1::Record::kJobHeld, v1::Record::kJobSuspended,
+                            v1::Record::kJobRequeued, v1::Record::kJobScaled}) {
+    EXPECT_GT(kinds["record " + std::to_string(record)], 50) << record;
+  }
 }
 
 }  // namespace

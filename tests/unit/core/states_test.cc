@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "coordinator/core/cluster.h"
+#include "tests/unit/core/valid_job.h"
 
 namespace muster::coordinator::core {
 namespace {
 
 std::string Tail(const std::string& name, size_t prefix) { return name.substr(prefix); }
 
-// One node with one slot, one job with one rank.
+// One node with two slots, one job with one rank.
 class Tiny {
  public:
   Tiny() : cluster_(options_), now_(absl::FromUnixSeconds(1000)) { Do(Start{"c0ffee42"}); }
@@ -24,7 +25,7 @@ class Tiny {
   void Hello(uint64_t incarnation) {
     WorkerConnected input{SessionId(++last_session_), {}};
     input.hello.set_node("n1");
-    input.hello.set_slots(1);
+    input.hello.set_slots(2);
     input.hello.set_incarnation(incarnation);
     if (incarnation >= highest_) session_ = input.session;
     highest_ = std::max(highest_, incarnation);
@@ -32,14 +33,27 @@ class Tiny {
   }
   void Submit(uint32_t tries = 3) {
     SubmitJob input;
-    input.request.mutable_spec()->set_name("x");
-    input.request.mutable_spec()->mutable_train()->set_steps(100);
+    *input.request.mutable_spec() = ValidJob("x", 1, 100);
     input.request.mutable_spec()->mutable_recovery()->set_attempts_without_progress(tries);
     Do(input);
   }
   void Cancel() {
     CancelJob input;
     input.request.set_job_id(1);
+    Do(input);
+  }
+  void Control(v1::JobAction action) {
+    ControlJob input;
+    input.request.set_job_id(1);
+    input.request.set_action(action);
+    Do(input);
+  }
+  void Scale() {
+    ScaleJob input;
+    input.request.set_job_id(1);
+    v1::Axis* axis = input.request.add_mesh();
+    axis->set_name("data");
+    axis->set_size(2);
     Do(input);
   }
   void Admit(v1::NodeAdmission admission) {
@@ -162,6 +176,43 @@ const std::vector<Named> kJobStates = {
        tiny.Up();
        tiny.Admit(v1::NODE_ADMISSION_DRAINING);
      }},
+    {"QUEUED on hold",
+     [](Tiny& tiny) {
+       tiny.Hello(1);
+       tiny.Admit(v1::NODE_ADMISSION_CORDONED);
+       tiny.Submit();
+       tiny.Control(v1::JOB_ACTION_HOLD);
+       tiny.Admit(v1::NODE_ADMISSION_OPEN);
+     }},
+    {"SUSPENDED",
+     [](Tiny& tiny) {
+       tiny.Hello(1);
+       tiny.Submit();
+       tiny.Up();
+       tiny.Control(v1::JOB_ACTION_SUSPEND);
+       tiny.Killed();
+     }},
+    {"STOPPING to suspend",
+     [](Tiny& tiny) {
+       tiny.Hello(1);
+       tiny.Submit();
+       tiny.Up();
+       tiny.Control(v1::JOB_ACTION_SUSPEND);
+     }},
+    {"STOPPING to requeue",
+     [](Tiny& tiny) {
+       tiny.Hello(1);
+       tiny.Submit();
+       tiny.Up();
+       tiny.Control(v1::JOB_ACTION_REQUEUE);
+     }},
+    {"STOPPING to scale",
+     [](Tiny& tiny) {
+       tiny.Hello(1);
+       tiny.Submit();
+       tiny.Up();
+       tiny.Scale();
+     }},
     {"SUCCEEDED",
      [](Tiny& tiny) {
        tiny.Hello(1);
@@ -196,6 +247,12 @@ const std::vector<Named> kJobInputs = {
     {"open", [](Tiny& tiny) { tiny.Admit(v1::NODE_ADMISSION_OPEN); }},
     {"report of another attempt", [](Tiny& tiny) { tiny.Stray(); }},
     {"coordinator restarts", [](Tiny& tiny) { tiny.Restart(); }},
+    {"hold", [](Tiny& tiny) { tiny.Control(v1::JOB_ACTION_HOLD); }},
+    {"release", [](Tiny& tiny) { tiny.Control(v1::JOB_ACTION_RELEASE); }},
+    {"suspend", [](Tiny& tiny) { tiny.Control(v1::JOB_ACTION_SUSPEND); }},
+    {"resume", [](Tiny& tiny) { tiny.Control(v1::JOB_ACTION_RESUME); }},
+    {"requeue", [](Tiny& tiny) { tiny.Control(v1::JOB_ACTION_REQUEUE); }},
+    {"scale", [](Tiny& tiny) { tiny.Scale(); }},
 };
 
 // Rows are kJobStates, columns kJobInputs.
@@ -216,36 +273,49 @@ void Check(const Table& table, std::string (Tiny::*look)() const) {
 }
 
 TEST(States, Job) {
-  const std::string q = "QUEUED", s = "STARTING", r = "RUNNING", x = "STOPPING";
+  const std::string q = "QUEUED", s = "STARTING", r = "RUNNING", x = "STOPPING", z = "SUSPENDED";
   const std::string ok = "SUCCEEDED", bad = "FAILED", off = "CANCELLED";
   // cancel, up, fails, failed+gone, finished+gone, ours+gone, node dies, drain, open, other,
-  // restart
-  Check({{off, q, q, q, q, q, q, q, s, q, q},
-         {x, r, x, s, ok, s, q, x, s, s, s},
-         {x, r, x, s, ok, s, q, x, r, r, r},
-         {x, x, x, s, s, s, q, x, x, x, x},
-         {x, x, x, off, off, off, off, x, x, x, x},
-         {x, x, x, q, q, q, q, x, x, x, x},
-         {ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok},
-         {bad, bad, bad, bad, bad, bad, bad, bad, bad, bad, bad},
-         {off, off, off, off, off, off, off, off, off, off, off}},
+  // restart, hold, release, suspend, resume, requeue, scale
+  Check({{off, q, q, q, q, q, q, q, s, q, q, q, q, z, q, q, q},
+         {x, r, x, s, ok, s, q, x, s, s, s, s, s, x, s, x, x},
+         {x, r, x, s, ok, s, q, x, r, r, r, r, r, x, r, x, x},
+         {x, x, x, s, s, s, q, x, x, x, x, x, x, x, x, x, x},
+         {x, x, x, off, off, off, off, x, x, x, x, x, x, x, x, x, x},
+         {x, x, x, q, q, q, q, x, x, x, x, x, x, x, x, x, x},
+         {off, q, q, q, q, q, q, q, q, q, q, q, s, z, q, q, q},
+         {off, z, z, z, z, z, z, z, z, z, z, z, z, z, s, z, z},
+         {x, x, x, z, z, z, z, x, x, x, x, x, x, x, x, x, x},
+         {x, x, x, s, s, s, q, x, x, x, x, x, x, x, x, x, x},
+         {x, x, x, s, s, s, q, x, x, x, x, x, x, x, x, x, x},
+         std::vector<std::string>(kJobInputs.size(), ok),
+         std::vector<std::string>(kJobInputs.size(), bad),
+         std::vector<std::string>(kJobInputs.size(), off)},
         &Tiny::JobState);
 }
 
 TEST(States, Attempt) {
-  const std::string none = "-", s = "STARTING", r = "RUNNING";
-  const std::string xf = "STOPPING/RANK_FAILED", xc = "STOPPING/CANCELLED", xd = "STOPPING/DRAINED";
+  const std::string no = "-", s = "STARTING", r = "RUNNING";
+  const std::string xf = "STOPPING/RANK_FAILED", xc = "STOPPING/CANCELLED", xd = "STOPPING/DRAINED",
+                    xs = "STOPPING/SUSPENDED", xq = "STOPPING/REQUEUED", xr = "STOPPING/RESIZED";
   const std::string ef = "ENDED/RANK_FAILED", el = "ENDED/NODE_LOST", ec = "ENDED/CANCELLED",
-                    ed = "ENDED/DRAINED", ok = "ENDED/SUCCEEDED";
-  Check({{none, none, none, none, none, none, none, none, s, none, none},
-         {xc, r, xf, ef, ok, ef, el, xd, s, s, s},
-         {xc, r, xf, ef, ok, ef, el, xd, r, r, r},
-         {xf, xf, xf, ef, ef, ef, ef, xf, xf, xf, xf},
-         {xc, xc, xc, ec, ec, ec, ec, xc, xc, xc, xc},
-         {xd, xd, xd, ed, ed, ed, ed, xd, xd, xd, xd},
-         {ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok},
-         {ef, ef, ef, ef, ef, ef, ef, ef, ef, ef, ef},
-         {ec, ec, ec, ec, ec, ec, ec, ec, ec, ec, ec}},
+                    ed = "ENDED/DRAINED", es = "ENDED/SUSPENDED", eq = "ENDED/REQUEUED",
+                    er = "ENDED/RESIZED", ok = "ENDED/SUCCEEDED";
+  // The columns of the table above.
+  Check({{no, no, no, no, no, no, no, no, s, no, no, no, no, no, no, no, no},
+         {xc, r, xf, ef, ok, ef, el, xd, s, s, s, s, s, xs, s, xq, xr},
+         {xc, r, xf, ef, ok, ef, el, xd, r, r, r, r, r, xs, r, xq, xr},
+         {xf, xf, xf, ef, ef, ef, ef, xf, xf, xf, xf, xf, xf, xf, xf, xf, xf},
+         {xc, xc, xc, ec, ec, ec, ec, xc, xc, xc, xc, xc, xc, xc, xc, xc, xc},
+         {xd, xd, xd, ed, ed, ed, ed, xd, xd, xd, xd, xd, xd, xd, xd, xd, xd},
+         {no, no, no, no, no, no, no, no, no, no, no, no, s, no, no, no, no},
+         std::vector<std::string>(kJobInputs.size(), es),
+         {xs, xs, xs, es, es, es, es, xs, xs, xs, xs, xs, xs, xs, xs, xs, xs},
+         {xq, xq, xq, eq, eq, eq, eq, xq, xq, xq, xq, xq, xq, xq, xq, xq, xq},
+         {xr, xr, xr, er, er, er, er, xr, xr, xr, xr, xr, xr, xr, xr, xr, xr},
+         std::vector<std::string>(kJobInputs.size(), ok),
+         std::vector<std::string>(kJobInputs.size(), ef),
+         std::vector<std::string>(kJobInputs.size(), ec)},
         &Tiny::AttemptState);
 }
 
