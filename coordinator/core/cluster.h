@@ -46,7 +46,7 @@ struct Options {
   // The same when it is preempted, suspended, requeued, resized or out of time, unless it states
   // schedule.preempt_grace.
   absl::Duration preempt_grace = absl::Seconds(60);
-  absl::Duration order_repeat = absl::Seconds(1);  // an order not yet obeyed is sent again
+  absl::Duration order_repeat = absl::Seconds(1);    // an order not yet obeyed is sent again
   absl::Duration usage_half_life = absl::Hours(24);  // of what a queue has used
   size_t events_kept = 10'000;
 };

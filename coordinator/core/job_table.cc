@@ -66,15 +66,16 @@ const Job* JobTable::FindByName(const std::string& name) const {
 }
 
 void JobTable::Sort(const Job& job) {
+  const auto move = [&](std::set<JobId>& set, bool in) {
+    if (in)
+      set.insert(job.id);
+    else
+      set.erase(job.id);
+  };
   const bool live = job.LiveAttempt() != nullptr;
-  if (live)
-    active_.insert(job.id);
-  else
-    active_.erase(job.id);
-  if (!live && !job.ended() && !job.suspended)
-    queued_.insert(job.id);
-  else
-    queued_.erase(job.id);
+  move(active_, live);
+  move(queued_, !live && !job.ended() && !job.suspended);
+  move(unfinished_, !job.ended());
 }
 
 absl::Duration Backoff(uint32_t fruitless) {

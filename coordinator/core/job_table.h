@@ -78,13 +78,15 @@ class JobTable {
   const std::map<JobId, Job>& all() const { return jobs_; }
   // Neither ended, suspended, nor with a live attempt; first job first.
   const std::set<JobId>& queued() const { return queued_; }
-  const std::set<JobId>& active() const { return active_; }  // with a live attempt
+  const std::set<JobId>& active() const { return active_; }          // with a live attempt
+  const std::set<JobId>& unfinished() const { return unfinished_; }  // all that have not ended
 
  private:
   std::map<JobId, Job> jobs_;
   std::map<std::string, JobId> newest_by_name_;
   std::set<JobId> queued_;
   std::set<JobId> active_;
+  std::set<JobId> unfinished_;
 };
 
 // How long after `fruitless` failures in a row the next attempt waits.

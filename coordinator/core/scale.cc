@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "common/status.h"
+#include "coordinator/core/fits.h"
 #include "coordinator/core/handlers.h"
-#include "coordinator/core/queue_limits.h"
 #include "coordinator/core/request_use.h"
 #include "spec/validate.h"
 
@@ -59,10 +59,7 @@ absl::Status CheckPossible(const ClusterState& state, const Job& job, const v1::
   if (const absl::Status valid = spec::ValidateJobSpec(spec); !valid.ok()) {
     return InvalidArgument("scale job {}: {}", id, std::string(valid.message()));
   }
-  std::string never = WhyNeverFitsHere(state, spec);
-  if (never.empty()) never = WhyNeverInQueue(*state.queues.Find(QueueName(spec)), spec);
-  if (!never.empty()) return ResourceExhausted("scale job {}: {}", id, never);
-  return absl::OkStatus();
+  return CheckFits(state, fmt::format("scale job {}", id), spec);
 }
 
 absl::StatusOr<v1::ScaleJobResponse> Scale(Turn& turn, const v1::ScaleJobRequest& request) {

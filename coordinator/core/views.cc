@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <limits>
 
 #include "common/status.h"
 #include "coordinator/core/accounting.h"
 #include "coordinator/core/causes.h"
+#include "coordinator/core/fits.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/holds.h"
 
@@ -40,6 +43,21 @@ v1::Attempt AttemptView(const Attempt& attempt) {
   view.set_checkpoint_seconds(progress.checkpoint_seconds());
   view.set_load_seconds(progress.load_seconds());
   return view;
+}
+
+bool Final(int state) {
+  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
+         state == v1::JOB_STATE_CANCELLED;
+}
+
+// The newest job older than `id`; nullptr when there is none.
+const Job* OlderThan(const JobTable& jobs, JobId id, bool unfinished) {
+  if (unfinished) {
+    const auto at = jobs.unfinished().lower_bound(id);
+    return at == jobs.unfinished().begin() ? nullptr : jobs.Find(*std::prev(at));
+  }
+  const auto at = jobs.all().lower_bound(id);
+  return at == jobs.all().begin() ? nullptr : &std::prev(at)->second;
 }
 
 bool Wanted(const v1::ListJobsRequest& request, v1::JobState state) {
@@ -118,27 +136,28 @@ absl::StatusOr<v1::GetJobResponse> Cluster::GetJob(const v1::GetJobRequest& requ
 }
 
 absl::StatusOr<v1::ListJobsResponse> Cluster::ListJobs(const v1::ListJobsRequest& request) const {
-  const auto& jobs = state_->jobs.all();
-  auto at = jobs.rbegin();
+  uint64_t last = std::numeric_limits<uint64_t>::max();
   if (const std::string& token = request.page_token(); !token.empty()) {
-    uint64_t last = 0;
     const auto parsed = std::from_chars(token.data(), token.data() + token.size(), last);
     if (parsed.ec != std::errc() || parsed.ptr != token.data() + token.size()) {
       return InvalidArgument(
           "page_token \"{}\" is none of ours; pass on next_page_token as it came", token);
     }
-    at = std::make_reverse_iterator(jobs.lower_bound(JobId(last)));
   }
+  // Those that ended may be many: they are looked at only when asked for.
+  const bool unfinished = !request.states().empty() &&
+                          std::none_of(request.states().begin(), request.states().end(), Final);
   v1::ListJobsResponse response;
   response.set_revision(state_->revision);
   const uint32_t page = PageSize(request.page_size(), kJobsPageMax);
-  for (; at != jobs.rend(); ++at) {
-    if (!Wanted(request, at->second.State())) continue;
+  for (const Job* job = OlderThan(state_->jobs, JobId(last), unfinished); job != nullptr;
+       job = OlderThan(state_->jobs, job->id, unfinished)) {
+    if (!Wanted(request, job->State())) continue;
     if (static_cast<uint32_t>(response.jobs_size()) == page) {
       response.set_next_page_token(std::to_string(response.jobs(response.jobs_size() - 1).id()));
       break;
     }
-    *response.add_jobs() = JobView(*state_, at->second, request.full());
+    *response.add_jobs() = JobView(*state_, *job, request.full());
   }
   return response;
 }
@@ -180,9 +199,8 @@ v1::GetClusterResponse Cluster::GetCluster() const {
 }
 
 absl::StatusOr<v1::PlanJobResponse> Cluster::PlanJob(const v1::PlanJobRequest& request) const {
-  if (const std::string never = WhyNeverFitsHere(*state_, request.spec()); !never.empty()) {
-    return ResourceExhausted("plan job \"{}\": {}", request.spec().name(), never);
-  }
+  MUSTER_RETURN_IF_ERROR(
+      CheckFits(*state_, fmt::format("plan job \"{}\"", request.spec().name()), request.spec()));
   return PlanOne(*state_, request.spec());
 }
 

@@ -43,8 +43,9 @@ std::vector<v1::Job> ActiveJobs(const core::Cluster& cluster) {
   v1::ListJobsRequest request;
   request.set_page_size(1'000);
   request.set_full(true);
-  for (const v1::JobState state : {v1::JOB_STATE_QUEUED, v1::JOB_STATE_STARTING,
-                                   v1::JOB_STATE_RUNNING, v1::JOB_STATE_STOPPING}) {
+  for (const v1::JobState state :
+       {v1::JOB_STATE_QUEUED, v1::JOB_STATE_STARTING, v1::JOB_STATE_RUNNING, v1::JOB_STATE_STOPPING,
+        v1::JOB_STATE_SUSPENDED}) {
     request.add_states(state);
   }
   while (true) {

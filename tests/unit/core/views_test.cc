@@ -58,6 +58,62 @@ TEST_F(Views, JobsFilterByState) {
   EXPECT_EQ(page->revision(), cluster_.revision());
 }
 
+TEST_F(Views, UnfinishedJobsPageWithoutThoseThatEnded) {
+  for (int i = 1; i <= 6; ++i) Submit("j" + std::to_string(i));
+  for (const uint64_t id : {2, 3, 6}) Cancel(id);
+  v1::ListJobsRequest request;
+  request.add_states(v1::JOB_STATE_QUEUED);
+  request.set_page_size(2);
+  const auto first = cluster_.ListJobs(request);
+  ASSERT_EQ(first->jobs_size(), 2);
+  EXPECT_EQ(first->jobs(0).id(), 5u);
+  EXPECT_EQ(first->jobs(1).id(), 4u);
+  request.set_page_token(first->next_page_token());
+  const auto second = cluster_.ListJobs(request);
+  ASSERT_EQ(second->jobs_size(), 1);
+  EXPECT_EQ(second->jobs(0).id(), 1u);
+  EXPECT_TRUE(second->next_page_token().empty());
+}
+
+TEST_F(Views, AJobThatEndedKeepsItsProgressInTheNextLife) {
+  std::vector<v1::Record> records;
+  Cluster first(options_);
+  const auto step = [&](const Input& input) {
+    const Outcome outcome = first.Step(input, now_);
+    records.insert(records.end(), outcome.records.begin(), outcome.records.end());
+  };
+  step(Start{"c0ffee42"});
+  WorkerConnected hello{SessionId(1), {}};
+  hello.hello.set_node("n1");
+  hello.hello.set_slots(1);
+  step(hello);
+  SubmitJob submit;
+  submit.request.mutable_spec()->set_name("gpt");
+  submit.request.mutable_spec()->mutable_train()->set_steps(100);
+  step(submit);
+  WorkerSaid said{SessionId(1), {}};
+  v1::AttemptReport* report = said.message.mutable_report();
+  report->set_job_id(1);
+  report->set_attempt(1);
+  report->set_state(v1::LOCAL_ATTEMPT_STATE_STOPPED);
+  v1::RankReport* rank = report->add_ranks();
+  rank->set_state(v1::RANK_STATE_EXITED);
+  rank->mutable_progress()->set_step(100);
+  rank->mutable_progress()->set_target_steps(100);
+  rank->mutable_progress()->set_loss(1.25);
+  rank->mutable_progress()->set_updates(7);
+  step(said);
+  Cluster second(options_);
+  for (const v1::Record& record : records) second.Apply(record);
+  for (const Cluster* cluster : {&first, &second}) {
+    const v1::Job job = cluster->ListJobs({})->jobs(0);
+    EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED);
+    EXPECT_EQ(job.progress().step(), 100u);
+    EXPECT_EQ(job.progress().target_steps(), 100u);
+    EXPECT_EQ(job.progress().loss(), 1.25);
+  }
+}
+
 TEST_F(Views, TheNewestJobOfAName) {
   Submit("a");
   Cancel(1);
