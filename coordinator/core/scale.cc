@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "common/status.h"
-#include "coordinator/core/fits.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/queue_limits.h"
 #include "coordinator/core/request_use.h"
 #include "spec/validate.h"
 
@@ -59,7 +59,10 @@ absl::Status CheckPossible(const ClusterState& state, const Job& job, const v1::
   if (const absl::Status valid = spec::ValidateJobSpec(spec); !valid.ok()) {
     return InvalidArgument("scale job {}: {}", id, std::string(valid.message()));
   }
-  return CheckFits(state, fmt::format("scale job {}", id), spec);
+  std::string never = WhyNeverFitsHere(state, spec);
+  if (never.empty()) never = WhyNeverInQueue(*state.queues.Find(QueueName(spec)), spec);
+  if (!never.empty()) return ResourceExhausted("scale job {}: {}", id, never);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::ScaleJobResponse> Scale(Turn& turn, const v1::ScaleJobRequest& request) {

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "common/status.h"
-#include "coordinator/core/fits.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/queue_limits.h"
 #include "coordinator/core/request_use.h"
 #include "spec/validate.h"
 
@@ -40,6 +40,20 @@ absl::Status CheckNamesAreFree(const ClusterState& state, const std::vector<std:
   return absl::OkStatus();
 }
 
+absl::Status CheckFits(const ClusterState& state, const v1::JobSpec& spec) {
+  const Queue* queue = state.queues.Find(QueueName(spec));
+  if (queue == nullptr) {
+    return NotFound(
+        "submit job \"{}\": there is no queue \"{}\"; there are: {}; create it with `muster queue "
+        "set`",
+        spec.name(), QueueName(spec), state.queues.Names());
+  }
+  std::string never = WhyNeverFitsHere(state, spec);
+  if (never.empty()) never = WhyNeverInQueue(*queue, spec);
+  if (never.empty()) return absl::OkStatus();
+  return ResourceExhausted("submit job \"{}\": {}", spec.name(), never);
+}
+
 v1::Record SubmittedRecord(const ClusterState& state, const v1::JobSpec& spec,
                            const std::string& name, const std::string& user) {
   const JobId id = state.jobs.NextId();
@@ -71,7 +85,7 @@ absl::StatusOr<v1::SubmitJobResponse> Submit(Turn& turn, const v1::SubmitJobRequ
   MUSTER_ASSIGN_OR_RETURN(const std::vector<std::string> names, JobNames(spec));
   MUSTER_RETURN_IF_ERROR(CheckNamesAreFree(state, names));
   MUSTER_RETURN_IF_ERROR(ResolveDependencies(state, &spec));
-  MUSTER_RETURN_IF_ERROR(CheckFits(state, fmt::format("submit job \"{}\"", spec.name()), spec));
+  MUSTER_RETURN_IF_ERROR(CheckFits(state, spec));
   if (request.validate_only()) {
     v1::SubmitJobResponse response;
     *response.mutable_job()->mutable_spec() = spec;

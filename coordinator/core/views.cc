@@ -8,7 +8,6 @@
 #include "common/status.h"
 #include "coordinator/core/accounting.h"
 #include "coordinator/core/causes.h"
-#include "coordinator/core/fits.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/holds.h"
 
@@ -199,8 +198,9 @@ v1::GetClusterResponse Cluster::GetCluster() const {
 }
 
 absl::StatusOr<v1::PlanJobResponse> Cluster::PlanJob(const v1::PlanJobRequest& request) const {
-  MUSTER_RETURN_IF_ERROR(
-      CheckFits(*state_, fmt::format("plan job \"{}\"", request.spec().name()), request.spec()));
+  if (const std::string never = WhyNeverFitsHere(*state_, request.spec()); !never.empty()) {
+    return ResourceExhausted("plan job \"{}\": {}", request.spec().name(), never);
+  }
   return PlanOne(*state_, request.spec());
 }
 
