@@ -30,7 +30,11 @@ absl::StatusOr<int> Cancel(Session& session, const CancelOptions& options) {
   request.set_array(options.array);
   request.set_validate_only(options.dry_run);
   const auto response = session.client().CancelJob(request);
-  if (!response.ok()) return During(what, response.status());
+  if (!response.ok()) {
+    return During(options.array ? fmt::format("cancel array {}", job->array_id())
+                                : fmt::format("cancel job {}", job->id()),
+                  response.status());
+  }
   if (session.machine_readable()) {
     PrintMessage(session, response->job());
   } else if (options.array) {

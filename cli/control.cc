@@ -34,7 +34,9 @@ absl::StatusOr<int> Control(Session& session, const ControlOptions& options, con
   request.set_reason(options.reason);
   request.set_validate_only(options.dry_run);
   const auto response = session.client().ControlJob(request);
-  if (!response.ok()) return During(what, response.status());
+  if (!response.ok()) {
+    return During(fmt::format("{} job {}", verb.name, job->id()), response.status());
+  }
   const v1::Job& now = response->job();
   if (session.machine_readable()) {
     PrintMessage(session, now);

@@ -183,8 +183,9 @@ std::string JobDescription(const v1::Job& job, int64_t now) {
   std::string out = fmt::format("Job:          {} ({})\n", job.id(), Printable(job.uid()));
   out += fmt::format("State:        {}: {}\n", JobStateText(job), Printable(ReasonOf(job)));
   out += WaitText(job, now);
-  out += fmt::format("Mesh:         {} ({} ranks, {} slot{} each)\n", DomainMeshText(job.spec()),
-                     spec::RankCount(job.spec()), job.spec().resources().slots_per_rank(),
+  out += fmt::format("Mesh:         {} ({} rank{}, {} slot{} each)\n", DomainMeshText(job.spec()),
+                     spec::RankCount(job.spec()), spec::RankCount(job.spec()) == 1 ? "" : "s",
+                     job.spec().resources().slots_per_rank(),
                      job.spec().resources().slots_per_rank() == 1 ? "" : "s");
   out += fmt::format("Submitted:    {} by {}, {} {}\n", TimeText(job.submit_unix_ms()),
                      job.user().empty() ? "-" : Printable(job.user()),

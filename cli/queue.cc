@@ -116,7 +116,7 @@ absl::StatusOr<int> ShowQueue(Session& session, const std::string& name) {
 }
 
 absl::StatusOr<int> SetQueue(Session& session, const QueueOptions& options) {
-  const std::string what = fmt::format("set queue {}", options.name);
+  const std::string what = fmt::format("set queue \"{}\"", options.name);
   MUSTER_RETURN_IF_ERROR(spec::CheckQueueName(options.name));
   v1::SetQueueRequest request;
   request.mutable_queue()->set_name(options.name);
@@ -152,7 +152,7 @@ absl::StatusOr<int> PauseQueue(Session& session, const QueueOptions& options, bo
   request.set_reason(options.reason);
   const auto response = session.client().PauseQueue(request);
   if (!response.ok()) {
-    return During(fmt::format("{} queue {}", paused ? "pause" : "resume", options.name),
+    return During(fmt::format("{} queue \"{}\"", paused ? "pause" : "resume", options.name),
                   response.status());
   }
   if (session.machine_readable()) {

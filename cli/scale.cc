@@ -48,7 +48,9 @@ absl::StatusOr<int> Scale(Session& session, const ScaleOptions& options) {
   request.set_job_id(job->id());
   request.set_validate_only(options.dry_run);
   const auto response = session.client().ScaleJob(request);
-  if (!response.ok()) return During(what, response.status());
+  if (!response.ok()) {
+    return During(fmt::format("scale job {}", job->id()), response.status());
+  }
   const v1::Job& now = response->job();
   if (session.machine_readable()) {
     PrintMessage(session, now);
