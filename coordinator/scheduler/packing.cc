@@ -41,6 +41,13 @@ class Packer {
     } else {
       across_ = LevelOf(shape_.spread_across);
       FillSpread(kCluster, 0, shape_.ranks);
+      if (domains_used_ < shape_.spread_at_least) {
+        // Even numbers of larger blocks may end where domains are few; few larger domains may not.
+        even_above_ = false;
+        domains_used_ = 0;
+        runs_.clear();
+        FillSpread(kCluster, 0, shape_.ranks);
+      }
       if (domains_used_ < shape_.spread_at_least) return {};
     }
     std::sort(runs_.begin(), runs_.end(),
@@ -144,18 +151,19 @@ class Packer {
       return Fill(level, at, need);
     }
     if (level - 1u == across_ || capacity_.block[level - 1] <= capacity_.block[across_]) {
-      return SpreadEvenly(level, at, need);
+      return SpreadEvenly(level, at, need, across_);
     }
+    if (even_above_) return SpreadEvenly(level, at, need, static_cast<Level>(level - 1));
     Divide(level, at, need,
            [this](Level child, uint32_t i, uint32_t ranks) { FillSpread(child, i, ranks); });
   }
 
-  // Over as many domains of the level `across_` as there is room in, as evenly as possible.
-  void SpreadEvenly(Level level, uint32_t at, uint32_t need) {
-    const uint32_t unit = capacity_.block[across_];
+  // Over as many domains of the level `down` as there is room in, as evenly as possible.
+  void SpreadEvenly(Level level, uint32_t at, uint32_t need, Level down) {
+    const uint32_t unit = capacity_.block[down];
     const uint32_t units = need / unit;
-    const auto& ranks = capacity_.ranks[across_];
-    const Range range = Under(level, at, across_);
+    const auto& ranks = capacity_.ranks[down];
+    const Range range = Under(level, at, down);
     std::vector<uint32_t> order;
     for (uint32_t i = range.begin; i < range.end; ++i) {
       if (ranks[i] > 0) order.push_back(i);
@@ -166,8 +174,8 @@ class Packer {
     std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
       const uint32_t part_a = std::min(ranks[a], most), part_b = std::min(ranks[b], most);
       if (part_a != part_b) return part_a > part_b;
-      if (liked(across_, a) != liked(across_, b)) return liked(across_, a) > liked(across_, b);
-      const uint32_t slots_a = capacity_.slots[across_][a], slots_b = capacity_.slots[across_][b];
+      if (liked(down, a) != liked(down, b)) return liked(down, a) > liked(down, b);
+      const uint32_t slots_a = capacity_.slots[down][a], slots_b = capacity_.slots[down][b];
       return slots_a != slots_b ? slots_a < slots_b : a < b;
     });
     std::vector<uint32_t> share(order.size());
@@ -183,7 +191,7 @@ class Packer {
       CHECK(left < before, "a spread holds fewer parts than its capacity");
     }
     for (size_t i = 0; i < order.size(); ++i) {
-      if (share[i] > 0) FillSpread(across_, order[i], share[i] * unit);
+      if (share[i] > 0) FillSpread(down, order[i], share[i] * unit);
     }
   }
 
@@ -192,6 +200,7 @@ class Packer {
   const Capacity& capacity_;
   std::array<std::vector<uint32_t>, kLevels> liked_;
   Level across_ = kNode;
+  bool even_above_ = true;
   uint32_t domains_used_ = 0;
   std::vector<Run> runs_;
 };

@@ -137,9 +137,7 @@ std::string WhyNeverFits(const v1::JobSpec& spec, const Inventory& inventory) {
   const DomainTree& tree = inventory.tree();
   const NodeRules rules(gang, inventory, nullptr, kAllFree);
   const Capacity capacity = CapacityOf(shape, tree, rules.RoomByLeaf());
-  const bool fits = Fits(shape, capacity);
-  const bool placeable = fits && !Pack(shape, tree, capacity, {}).empty();
-  const Shortage shortage = FindShortage(shape, capacity, placeable);
+  const Shortage shortage = FindShortage(shape, capacity, true);
   const std::string outermost = spec.mesh_size() > 0 ? spec.mesh(0).name() : "size";
   const std::string where = LevelText(shortage.level);
   const std::string in = shortage.level == kNode ? "on" : "in";
@@ -185,11 +183,8 @@ std::string WhyNeverFits(const v1::JobSpec& spec, const Inventory& inventory) {
           "placement.spread.at_least or add nodes",
           shortage.axis, CountText(shortage.needed, where), CountText(shortage.block, "slot"),
           shortage.there);
-    case Shortage::kSpreadTie:
-      return fmt::format(
-          "mesh.{} finds no way to spread over {}; lower placement.spread.at_least or leave out "
-          "the within of the axes outside it",
-          shortage.axis, CountText(shortage.needed, where));
+    case Shortage::kSpreadTie:  // no way was found, which is no proof that there is none
+      return "";
   }
   return "";
 }
