@@ -14,31 +14,13 @@
 #include "coordinator/core/cluster.h"
 #include "spec/mesh.h"
 #include "tests/unit/core/durable_view.h"
+#include "tests/unit/core/fake_ranks.h"
 #include "tests/unit/core/valid_job.h"
 
 namespace muster::coordinator::core {
 namespace {
 
 constexpr uint64_t kSteps = 30;  // of every job
-
-struct FakeAttempt {
-  std::vector<uint32_t> ranks;
-  uint64_t step = 0;
-  uint64_t first_step = 0;
-  bool finished = false;
-  bool killed = false;   // by an order
-  int failed_rank = -1;  // died by itself; takes the others along
-};
-
-using Key = std::pair<uint64_t, uint64_t>;
-
-struct FakeWorker {
-  uint64_t incarnation = 1;
-  bool up = true;
-  SessionId session;                             // 0 = not connected
-  absl::Time away_until = absl::InfinitePast();  // cut off; its ranks run on
-  std::map<Key, FakeAttempt> attempts;
-};
 
 class World {
  public:
@@ -194,12 +176,12 @@ class World {
     EXPECT_EQ(ranks, spec::RankCount(job.spec)) << "job " << id << " has another mesh now";
     for (const v1::Dependency& after : job.spec.schedule().after()) {
       const uint64_t on = std::stoull(after.job());
-      const auto end = ends_.find(on);
-      const v1::JobState state = end == ends_.end() ? v1::JOB_STATE_UNSPECIFIED : end->second;
-      const bool met = after.when() == v1::AFTER_EVENT_STARTED  ? newest_.count(on) > 0
-                       : after.when() == v1::AFTER_EVENT_ENDED  ? end != ends_.end()
-                       : after.when() == v1::AFTER_EVENT_FAILED ? state == v1::JOB_STATE_FAILED
-                                                                : state == v1::JOB_STATE_SUCCEEDED;
+      const bool ended = ends_.count(on) > 0;
+      const bool met = after.when() == v1::AFTER_EVENT_STARTED ? newest_.count(on) > 0
+                       : after.when() == v1::AFTER_EVENT_ENDED ? ended
+                       : after.when() == v1::AFTER_EVENT_FAILED
+                           ? ended && ends_.at(on) == v1::JOB_STATE_FAILED
+                           : ended && ends_.at(on) == v1::JOB_STATE_SUCCEEDED;
       EXPECT_TRUE(met) << "job " << id << " starts too early: " << after.DebugString();
     }
     const uint32_t at_once = job.spec.schedule().array().at_once();
@@ -230,31 +212,6 @@ class World {
       EXPECT_TRUE(Stopped(found->second)) << "an attempt with processes is released";
       worker.attempts.erase(found);
     }
-  }
-
-  static bool Stopped(const FakeAttempt& attempt) {
-    return attempt.killed || attempt.finished || attempt.failed_rank >= 0;
-  }
-
-  static v1::AttemptReport ReportOf(const Key& key, const FakeAttempt& attempt) {
-    v1::AttemptReport report;
-    report.set_job_id(key.first);
-    report.set_attempt(key.second);
-    report.set_state(Stopped(attempt) ? v1::LOCAL_ATTEMPT_STATE_STOPPED
-                                      : v1::LOCAL_ATTEMPT_STATE_ACTIVE);
-    for (const uint32_t number : attempt.ranks) {
-      v1::RankReport* rank = report.add_ranks();
-      rank->set_rank(number);
-      rank->set_state(Stopped(attempt) ? v1::RANK_STATE_EXITED : v1::RANK_STATE_RUNNING);
-      if (!attempt.finished && Stopped(attempt)) {
-        rank->set_signal(9);
-        rank->set_stopped_by_us(static_cast<int>(number) != attempt.failed_rank);
-      }
-      rank->mutable_progress()->set_step(attempt.step);
-      rank->mutable_progress()->set_first_step(attempt.first_step);
-      rank->mutable_progress()->set_updates(attempt.step + 1);
-    }
-    return report;
   }
 
   void Say(const FakeWorker& worker, v1::WorkerMessage message) {
@@ -379,7 +336,9 @@ class World {
     const size_t before = records_.size();
     Do(input);
     if (accepted_ && Below(3) == 0) late_.push_back(input);
-    for (size_t i = before; i < records_.size(); ++i) CountKind(records_[i]);
+    for (size_t i = before; i < records_.size(); ++i) {
+      ++kinds_["record " + std::to_string(records_[i].record_case())];
+    }
     if (late_.empty() || Below(4) > 0) return;
     const Input copy = late_[Below(late_.size())];
     const size_t known = records_.size();
@@ -394,10 +353,6 @@ class World {
     return record.has_job_submitted() || record.has_job_cancel_requested() ||
            record.has_job_held() || record.has_job_suspended() || record.has_job_requeued() ||
            record.has_job_scaled() || record.has_queue_set();
-  }
-
-  void CountKind(const v1::Record& record) {
-    if (AskedByAPerson(record)) ++kinds_["record " + std::to_string(record.record_case())];
   }
 
   void Cancel() {
