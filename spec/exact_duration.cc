@@ -6,6 +6,11 @@
 #include "common/status.h"
 
 namespace muster::spec {
+namespace {
+
+constexpr int64_t kDaySeconds = 86'400;
+
+}  // namespace
 
 bool IsExactDuration(const google::protobuf::Duration& duration) {
   return duration.seconds() >= 0 && duration.nanos() >= 0 && duration.nanos() < 1'000'000'000 &&
@@ -20,7 +25,7 @@ std::string ExactDurationText(const google::protobuf::Duration& duration) {
     if (rest >= unit) text += fmt::format("{}{}", rest / unit, letter);
     rest %= unit;
   };
-  take(24 * 3600, "d");
+  take(kDaySeconds, "d");
   take(3600, "h");
   take(60, "m");
   if (duration.nanos() != 0) {
@@ -37,7 +42,7 @@ absl::StatusOr<google::protobuf::Duration> ReadExactDuration(const std::string& 
   MUSTER_ASSIGN_OR_RETURN(const absl::Duration read, DurationFromText(text));
   if (read > absl::Seconds(kDurationSecondsMax)) {
     return InvalidArgument("\"{:.60}\" is longer than {} days", text,
-                           kDurationSecondsMax / (24 * 3600));
+                           kDurationSecondsMax / kDaySeconds);
   }
   absl::Duration rest = read;
   google::protobuf::Duration duration;
