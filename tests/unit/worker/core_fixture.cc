@@ -141,14 +141,23 @@ std::vector<std::string> CoreTest::Start(uint64_t job, uint64_t attempt,
   v1::StartRanks& start = *message.mutable_start();
   start.set_job_id(job);
   start.set_attempt(attempt);
+  v1::GangOrder gang;
   for (const std::string& node : nodes) {
-    v1::RankPlacement& rank = *start.add_ranks();
-    rank.set_rank(static_cast<uint32_t>(start.ranks_size() - 1));
-    rank.set_node(node);
-    v1::AttemptNode& one = *start.add_nodes();
-    one.set_node(node);
-    one.set_peer_address(node + ":1");
+    if (node == "n1") {
+      start.set_node_index(start.nodes());
+      start.mutable_share()->set_node(node);
+      start.mutable_share()->set_first_rank(start.nodes());
+      start.mutable_share()->set_ranks(1);
+    }
+    start.set_nodes(start.nodes() + 1);
+    start.set_world_size(start.nodes());
+    v1::NodeRun& run = *gang.add_nodes();
+    run.set_name(node);
+    run.set_nodes(1);
+    run.set_ranks(1);
   }
+  start.set_root_address(nodes.front() + ":1");
+  start.set_gang(gang.SerializeAsString());
   return Feed(FromCoordinator{message});
 }
 

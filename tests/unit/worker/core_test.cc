@@ -260,7 +260,8 @@ TEST_F(CoreTest, LifeBeginsWithWhatTheFoldersSay) {
   AttemptFound living{Key(7, 1), {}, {}};
   living.start.set_job_id(7);
   living.start.set_attempt(1);
-  living.start.add_ranks()->set_node("n1");
+  living.start.mutable_share()->set_node("n1");
+  living.start.mutable_share()->set_ranks(1);
   Feed(living);
   EXPECT_FALSE(core_.IsSettled());
   AttemptFound ended = living;
