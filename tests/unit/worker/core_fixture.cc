@@ -143,19 +143,21 @@ std::vector<std::string> CoreTest::Start(uint64_t job, uint64_t attempt,
   start.set_attempt(attempt);
   v1::GangOrder gang;
   for (const std::string& node : nodes) {
-    if (node == "n1") {
-      start.set_node_index(start.nodes());
-      start.mutable_share()->set_node(node);
-      start.mutable_share()->set_first_rank(start.nodes());
-      start.mutable_share()->set_ranks(1);
+    if (gang.nodes_size() == 0 || gang.nodes().rbegin()->name() != node) {
+      gang.add_nodes()->set_name(node);
     }
-    start.set_nodes(start.nodes() + 1);
-    start.set_world_size(start.nodes());
-    v1::NodeRun& run = *gang.add_nodes();
-    run.set_name(node);
+    v1::NodeRun& run = *gang.mutable_nodes(gang.nodes_size() - 1);
     run.set_nodes(1);
-    run.set_ranks(1);
+    run.set_ranks(run.ranks() + 1);
+    if (node == "n1") {
+      start.set_node_index(static_cast<uint32_t>(gang.nodes_size() - 1));
+      start.mutable_share()->set_node(node);
+      start.mutable_share()->set_ranks(run.ranks());
+      start.mutable_share()->set_first_rank(start.world_size() + 1 - run.ranks());
+    }
+    start.set_world_size(start.world_size() + 1);
   }
+  start.set_nodes(static_cast<uint32_t>(gang.nodes_size()));
   start.set_root_address(nodes.front() + ":1");
   start.set_gang(gang.SerializeAsString());
   return Feed(FromCoordinator{message});

@@ -147,10 +147,10 @@ TEST_F(CoreTest, WhatADeadShimWroteDownCounts) {
 
 TEST_F(CoreTest, ShimThatDiesBeforeItsFirstReportLosesEveryRankOfTheNode) {
   Connect();
-  Start(7, 1, {"n1", "n2", "n1"});
+  Start(7, 1, {"n2", "n1", "n1"});
   Feed(ShimGone{Key(7, 1)});
   EXPECT_THAT(Feed(CleanedUp{Key(7, 1), {}}),
-              Contains("report 7.1 STOPPED 0:EXITED/sig9(shim died) 2:EXITED/sig9(shim died)"));
+              Contains("report 7.1 STOPPED 1:EXITED/sig9(shim died) 2:EXITED/sig9(shim died)"));
 }
 
 TEST_F(CoreTest, SpawnFailureIsReportedWithItsReason) {
