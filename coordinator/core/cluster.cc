@@ -11,6 +11,7 @@ void OnStart(Turn& turn, const Start& start) {
   CHECK(!state.started, "the cluster was started twice");
   state.started = true;
   state.started_at = turn.now();
+  state.nonce = start.nonce;
   if (state.cluster_id.empty()) {
     v1::Record record;
     record.mutable_cluster_created()->set_cluster_id(start.cluster_id);
@@ -59,7 +60,11 @@ Cluster& Cluster::operator=(Cluster&&) noexcept = default;
 
 Outcome Cluster::Step(const Input& input, absl::Time now) {
   CHECK(state_->started || std::holds_alternative<Start>(input), "the first input must be Start");
-  state_->now = std::max(state_->now, now);
+  if (std::holds_alternative<Start>(input)) {
+    const absl::Time newest = absl::FromUnixMillis(state_->record_unix_ms);
+    state_->clock_behind = std::max(absl::ZeroDuration(), newest - now);
+  }
+  state_->now = std::max(state_->now, now + state_->clock_behind);
   Outcome outcome;
   Turn turn(*state_, outcome);
   std::visit(Dispatch{turn}, input);

@@ -9,7 +9,8 @@
 // The surprising rule: after a restart every node that was alive counts as SUSPECT until it
 // reconnects, and nothing is started or given up before `reconnect_grace` has passed.
 //
-// Time:    callers pass `now`; it never goes back. Nothing here reads a clock.
+// Time:    callers pass `now`; it never goes back while one life lasts. Nothing here reads a clock.
+//          A life whose clock was set back goes on from the time of the newest record.
 // Threads: none. Owned by the coordinator's event loop.
 // Errors:  in Outcome::replies, with canonical codes. A record that cannot apply is a CHECK.
 #pragma once

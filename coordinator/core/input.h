@@ -18,6 +18,7 @@ namespace muster::coordinator::core {
 // First input of every start. `cluster_id` is used when the journal is empty.
 struct Start {
   std::string cluster_id;
+  uint64_t nonce = 0;  // random; tells apart two coordinators that take one epoch. 0 = none
 };
 
 // Time passed. Expires leases, plans waiting jobs. Every 100 ms or so, and after other inputs.

@@ -25,6 +25,13 @@ absl::Status WhyRefused(const ClusterState& state, const Node* known,
         "its state; stop it and start the newer one",
         hello.node(), hello.highest_epoch(), state.epoch.value());
   }
+  if (hello.highest_epoch() == state.epoch.value() && hello.epoch_nonce() != 0 &&
+      state.nonce != 0 && hello.epoch_nonce() != state.nonce) {
+    return FailedPrecondition(
+        "worker {} obeys another coordinator of epoch {}: two run on copies of one state folder; "
+        "stop the one that is not wanted, then restart the other",
+        hello.node(), hello.highest_epoch());
+  }
   if (known != nullptr && hello.incarnation() < known->incarnation) {
     return absl::AbortedError(fmt::format(
         "worker {} says incarnation {}, but incarnation {} has joined; this is the older process: "
@@ -131,9 +138,7 @@ void OnWorkerConnected(Turn& turn, const WorkerConnected& input) {
     }
   }
   for (const v1::AttemptReport& report : hello.attempts()) OnAttemptReport(turn, node, report);
-  for (const JobId id : node.Jobs()) {
-    if (Share* share = LiveShare(state, id, name)) SendOrder(turn, *state.jobs.Find(id), *share);
-  }
+  for (const JobId id : node.Jobs()) SendOrders(turn, *state.jobs.Find(id));
 }
 
 void OnWorkerDisconnected(Turn& turn, const WorkerDisconnected& input) {

@@ -56,6 +56,8 @@ struct ClusterState {
   // Of this life only.
   EventRing events;
   absl::Time now = absl::InfinitePast();
+  absl::Duration clock_behind;  // the clock was set back since the newest record
+  uint64_t nonce = 0;           // of this life, beside its epoch
   absl::Time started_at = absl::InfinitePast();
   bool started = false;
   std::set<NodeId> awaited;  // alive before the restart, not yet back

@@ -13,6 +13,7 @@ void Turn::Record(v1::Record record) {
 void Turn::Send(const Node& node, v1::CoordinatorMessage message) {
   if (!node.session) return;
   message.set_epoch(state_.epoch.value());
+  message.set_epoch_nonce(state_.nonce);
   outcome_.commands.emplace_back(SendToWorker{*node.session, std::move(message)});
 }
 

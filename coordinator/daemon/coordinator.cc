@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <utility>
@@ -38,6 +39,12 @@ std::string RandomClusterId() {
   std::string id;
   for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
   return id;
+}
+
+uint64_t RandomNonce() {
+  uint64_t nonce = 0;
+  CHECK(getrandom(&nonce, sizeof(nonce), 0) == sizeof(nonce), "getrandom failed");
+  return std::max<uint64_t>(nonce, 1);
 }
 
 }  // namespace
@@ -104,7 +111,7 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
                      .sessions = [this] { return gateway.sessions(); },
                      .watchers = [this] { return watchers.count(); },
                      .deliveries_waiting = [this] { return courier->waiting(); }});
-  MUSTER_RETURN_IF_ERROR(loop->Start(RandomClusterId()));
+  MUSTER_RETURN_IF_ERROR(loop->Start(RandomClusterId(), RandomNonce()));
 
   jobs = std::make_unique<rpc::JobService>(&mailbox, &replies, &watchers);
   queues = std::make_unique<rpc::QueueService>(&mailbox, &replies);
@@ -115,8 +122,9 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
           .start = absl::Now(),
           .metrics = [this](const core::Cluster& c) { return metrics.Text(c); },
           .backup = [this](const std::string& path) { return journal->Backup(path); }});
-  MUSTER_ASSIGN_OR_RETURN(rpc::RunningServer running,
-                          rpc::StartServer(options.listen, {jobs.get(), queues.get(), cluster.get(), &gateway}));
+  MUSTER_ASSIGN_OR_RETURN(
+      rpc::RunningServer running,
+      rpc::StartServer(options.listen, {jobs.get(), queues.get(), cluster.get(), &gateway}));
   server = std::move(running.server);
   address = running.address;
   if (!options.metrics_listen.empty()) {

@@ -54,8 +54,8 @@ absl::Time EventLoop::Now() const {
   return wall_start_ + absl::Nanoseconds(MonotonicNs() - monotonic_start_ns_);
 }
 
-absl::Status EventLoop::Start(const std::string& cluster_id) {
-  Step(core::Start{cluster_id});
+absl::Status EventLoop::Start(const std::string& cluster_id, uint64_t nonce) {
+  Step(core::Start{cluster_id, nonce});
   MUSTER_RETURN_IF_ERROR(journal_->Flush());
   spdlog::info("cluster {} epoch {}, revision {}", cluster_.cluster_id(), cluster_.epoch().value(),
                cluster_.revision());

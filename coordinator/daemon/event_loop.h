@@ -32,7 +32,7 @@ class EventLoop {
 
   // First act of every coordinator: the new epoch is durable when this returns OK. Then the loop
   // thread starts.
-  absl::Status Start(const std::string& cluster_id);
+  absl::Status Start(const std::string& cluster_id, uint64_t nonce);
 
   // Returns when the mailbox was closed, everything in it is stepped, and the journal is flushed.
   absl::Status Join();

@@ -12,6 +12,7 @@ namespace muster::worker::core {
 
 struct RecordEpoch {  // durable before anything after it
   Epoch epoch;
+  uint64_t nonce = 0;  // of the coordinator that holds it
 };
 struct RecordClusterId {  // durable before anything after it
   std::string cluster_id;

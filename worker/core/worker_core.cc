@@ -70,9 +70,18 @@ void WorkerCore::On(const FromCoordinator& from) {
     actions_.push_back(DropStream{"order of an old epoch"});
     return;
   }
-  if (message.epoch() > identity_.highest_epoch()) {
+  const bool higher = message.epoch() > identity_.highest_epoch();
+  const bool nonce_known = identity_.epoch_nonce() != 0 && message.epoch_nonce() != 0;
+  if (!higher && nonce_known && message.epoch_nonce() != identity_.epoch_nonce()) {
+    Warn("refused an order of a second coordinator of epoch " + std::to_string(message.epoch()) +
+         ": two run on copies of one state folder; dropping that stream");
+    actions_.push_back(DropStream{"order of another coordinator of this epoch"});
+    return;
+  }
+  if (higher || identity_.epoch_nonce() != message.epoch_nonce()) {
     identity_.set_highest_epoch(message.epoch());
-    actions_.push_back(RecordEpoch{Epoch(message.epoch())});
+    if (higher || message.epoch_nonce() != 0) identity_.set_epoch_nonce(message.epoch_nonce());
+    actions_.push_back(RecordEpoch{Epoch(message.epoch()), identity_.epoch_nonce()});
   }
   switch (message.message_case()) {
     case v1::CoordinatorMessage::kWelcome:

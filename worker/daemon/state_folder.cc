@@ -26,6 +26,15 @@ std::string FirstLine(const std::string& path) {
   return line;
 }
 
+std::string SecondLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  line.clear();
+  std::getline(file, line);
+  return line;
+}
+
 bool ParseNumber(const std::string& text, uint64_t* number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
@@ -74,6 +83,8 @@ absl::StatusOr<StateFolder> StateFolder::Open(const std::string& path) {
         absolute);
   }
   MUSTER_ASSIGN_OR_RETURN(state.epoch_, state.ReadNumber("epoch"));
+  // Without a second line: written by a version that knew no nonce.
+  if (!ParseNumber(SecondLine(absolute + "/epoch"), &state.epoch_nonce_)) state.epoch_nonce_ = 0;
   MUSTER_ASSIGN_OR_RETURN(const uint64_t lives, state.ReadNumber("incarnation"));
   state.cluster_id_ = FirstLine(absolute + "/cluster_id");
   state.incarnation_ = lives + 1;
@@ -86,6 +97,7 @@ StateFolder::StateFolder(StateFolder&& other) noexcept
       lock_(std::exchange(other.lock_, -1)),
       incarnation_(other.incarnation_),
       epoch_(other.epoch_),
+      epoch_nonce_(other.epoch_nonce_),
       cluster_id_(std::move(other.cluster_id_)) {}
 
 StateFolder::~StateFolder() {
@@ -115,9 +127,10 @@ absl::Status StateFolder::Write(const std::string& name, const std::string& line
   return SyncFolder(path_);
 }
 
-absl::Status StateFolder::RecordEpoch(uint64_t epoch) {
-  MUSTER_RETURN_IF_ERROR(Write("epoch", std::to_string(epoch)));
+absl::Status StateFolder::RecordEpoch(uint64_t epoch, uint64_t nonce) {
+  MUSTER_RETURN_IF_ERROR(Write("epoch", fmt::format("{}\n{}", epoch, nonce)));
   epoch_ = epoch;
+  epoch_nonce_ = nonce;
   return absl::OkStatus();
 }
 

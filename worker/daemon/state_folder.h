@@ -2,7 +2,7 @@
 //
 //   lock         held by the living worker
 //   address      host:port of its peer server while it lives
-//   incarnation  lives so far         epoch       highest seen
+//   incarnation  lives so far         epoch       highest seen; whose
 //   cluster_id   whom it belongs to
 //   attempts/<job>.<attempt>/   one per attempt, see worker/shim/folder.h
 //   logs/<job uid>/<attempt>/<rank>/{stdout,stderr}.log
@@ -32,8 +32,10 @@ class StateFolder {
 
   uint64_t incarnation() const { return incarnation_; }
   uint64_t epoch() const { return epoch_; }
+  uint64_t epoch_nonce() const { return epoch_nonce_; }
   const std::string& cluster_id() const { return cluster_id_; }
-  absl::Status RecordEpoch(uint64_t epoch);
+  // nonce: of the coordinator that holds the epoch; 0 = not known.
+  absl::Status RecordEpoch(uint64_t epoch, uint64_t nonce);
   absl::Status RecordClusterId(const std::string& cluster_id);
   // The port of the life before; 0 = none. Peers in the middle of a launch still call it.
   absl::StatusOr<uint64_t> LastPort() const { return ReadNumber("port"); }
@@ -54,6 +56,7 @@ class StateFolder {
   int lock_ = -1;
   uint64_t incarnation_ = 0;
   uint64_t epoch_ = 0;
+  uint64_t epoch_nonce_ = 0;
   std::string cluster_id_;
 };
 

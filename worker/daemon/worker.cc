@@ -104,6 +104,7 @@ absl::Status Worker::Begin() {
   for (const v1::Device& device : devices) *identity.add_devices() = device;
   identity.set_peer_address(AdvertisedHost(options_) + ":" + port);
   identity.set_highest_epoch(state_.epoch());
+  identity.set_epoch_nonce(state_.epoch_nonce());
   *identity.mutable_location() = options_.location;
   identity.mutable_labels()->Assign(options_.labels.begin(), options_.labels.end());
   identity.mutable_taints()->Assign(options_.taints.begin(), options_.taints.end());
