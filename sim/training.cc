@@ -1,0 +1,217 @@
+#include "sim/training.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "sim/shim.h"
+#include "sim/storage.h"
+#include "sim/world.h"
+
+namespace muster::sim {
+namespace {
+
+constexpr int kStopped = 75;
+
+uint64_t HashOf(const v1::StartRanks& start) {
+  uint64_t hash = start.attempt();
+  for (const v1::RankPlacement& rank : start.ranks()) {
+    for (const char byte : rank.node()) hash = hash * 31 + static_cast<unsigned char>(byte);
+    for (const uint32_t slot : rank.slots()) hash = hash * 31 + slot;
+  }
+  return hash;
+}
+
+}  // namespace
+
+// Two coordinators may both think of an attempt of that number: told apart by where it lies.
+Training* Training::Of(World* world, const v1::StartRanks& start) {
+  auto& slot = world->trainings[{start.job_id(), HashOf(start)}];
+  if (slot == nullptr) slot = std::make_unique<Training>(world, start);
+  return slot.get();
+}
+
+Training::Training(World* world, const v1::StartRanks& start)
+    : world_(world),
+      job_(start.job_id()),
+      uid_(start.job_uid()),
+      attempt_(start.attempt()),
+      ranks_(static_cast<uint64_t>(start.ranks_size())),
+      target_(start.spec().train().steps()),
+      save_every_(start.spec().checkpoint().every_steps()),
+      keep_(start.spec().checkpoint().keep()),
+      step_span_(std::max<Micros>(1, static_cast<Micros>(start.spec().train().seed()))),
+      broken_(start.spec().train().data().path() == "broken"),
+      nonce_(world->dice.Next()),
+      resume_(start.resume().begin(), start.resume().end()) {}
+
+void Training::Join(Shim* shim) { shims_.push_back(shim); }
+
+void Training::Leave(Shim* shim) {
+  std::erase(shims_, shim);
+  if (state_ != State::kOver) RankGone();
+  if (shims_.empty()) state_ = State::kOver;
+}
+
+void Training::Hello() {
+  if (++hellos_ < ranks_ || state_ != State::kGathering) return;
+  state_ = State::kLoading;
+  world_->agenda.After(world_->dice.Between(20 * kMilli, 200 * kMilli), [this, turn = ++turn_] {
+    if (turn == turn_) Load();
+  });
+}
+
+void Training::Load() {
+  for (const v1::CheckpointRef& ref : resume_) {
+    if (!world_->storage->IsCommitted(uid_, ref)) continue;
+    base_ = ref.step();
+    break;
+  }
+  world_->trace.Mark(400, job_, base_);
+  if (world_->trace.on()) {
+    world_->trace.Say("ranks",
+                      fmt::format("attempt {}.{} begins at step {}", job_, attempt_, base_));
+  }
+  state_ = State::kStepping;
+  base_at_ = world_->agenda.now();
+  if (stop_asked_) return End(kStopped);
+  PlanNext();
+}
+
+uint64_t Training::StepNow() const {
+  switch (state_) {
+    case State::kGathering:
+    case State::kLoading:
+      return 0;
+    case State::kStepping: {
+      const Micros ran = world_->agenda.now() - base_at_;
+      return std::min(target_, base_ + static_cast<uint64_t>(ran / step_span_));
+    }
+    case State::kEnding:
+    case State::kHung:
+    case State::kOver:
+      break;
+  }
+  return frozen_step_;
+}
+
+void Training::PlanNext() {
+  const uint64_t step = StepNow();
+  uint64_t next = target_;
+  if (save_every_ > 0) next = std::min(next, (step / save_every_ + 1) * save_every_);
+  if (stop_asked_) next = std::min(next, step + 1);
+  const Micros at = base_at_ + static_cast<Micros>(next - base_) * step_span_;
+  world_->agenda.At(at, [this, turn = ++turn_, next] {
+    if (turn == turn_ && state_ == State::kStepping) Reach(next);
+  });
+}
+
+void Training::Reach(uint64_t step) {
+  const bool last = step >= target_ || stop_asked_;
+  if (!last) {
+    Save(step);
+    return PlanNext();
+  }
+  frozen_step_ = step;
+  state_ = State::kEnding;
+  end_code_ = step >= target_ ? 0 : kStopped;
+  if (save_every_ == 0) return End(end_code_);
+  reached_end_ = true;
+  if (saving_ == 0) Save(step);  // else it follows the one under way
+}
+
+Shim* Training::Root() const {
+  const auto found = std::find_if(shims_.begin(), shims_.end(),
+                                  [](const Shim* shim) { return shim->HoldsRankZero(); });
+  return found == shims_.end() ? nullptr : *found;
+}
+
+std::string Training::ManifestOf(uint64_t step) const {
+  return fmt::format("{}.{}.{:x}.{}", job_, attempt_, nonce_, step);
+}
+
+void Training::Save(uint64_t step) {
+  if (saving_ != 0 || step == 0) {
+    if (reached_end_ && step == 0) End(end_code_);
+    return;
+  }
+  if (world_->dice.Chance(world_->conf.save_fails)) {
+    if (reached_end_) End(end_code_);
+    return;
+  }
+  saving_ = step;
+  if (Shim* root = Root()) root->RequestCommit(step, ManifestOf(step));
+}
+
+void Training::OnCommitReply(uint64_t step, bool permitted) {
+  if (step != saving_ || state_ == State::kOver) return;
+  if (permitted && state_ != State::kHung) {
+    world_->agenda.After(world_->dice.Between(5 * kMilli, 80 * kMilli), [this, step] {
+      if (state_ != State::kOver && state_ != State::kHung) Written(step);
+    });
+    return;
+  }
+  saving_ = 0;
+  if (reached_end_) End(end_code_);
+}
+
+void Training::Written(uint64_t step) {
+  saving_ = 0;
+  Shim* root = Root();
+  if (root == nullptr) return;
+  const std::string manifest = ManifestOf(step);
+  world_->trace.Mark(401, job_, step);
+  if (world_->trace.on()) {
+    world_->trace.Say("storage",
+                      fmt::format("COMMIT of step {} by attempt {}.{}", step, job_, attempt_));
+  }
+  if (world_->storage->Commit(uid_, {step, attempt_}, manifest)) {
+    root->TellDone(step, manifest);
+    root->TellPruned(world_->storage->Prune(uid_, keep_));
+    if (world_->storage->Lost(uid_)) {
+      world_->Fail(fmt::format("commits: job {} has no committed checkpoint left", job_));
+    }
+  } else if (!world_->forked()) {
+    world_->Fail(
+        fmt::format("commits: step {} of attempt {}.{} is committed twice", step, job_, attempt_));
+  }
+  if (!reached_end_) return;
+  if (step >= frozen_step_) return End(end_code_);
+  Save(frozen_step_);
+}
+
+void Training::StopAsked() {
+  if (std::exchange(stop_asked_, true)) return;
+  if (state_ == State::kStepping) PlanNext();
+}
+
+void Training::RankGone() {
+  if (state_ == State::kHung || state_ == State::kOver) return;
+  frozen_step_ = StepNow();
+  state_ = State::kHung;
+  ++turn_;
+}
+
+void Training::End(int code) {
+  frozen_step_ = StepNow();
+  state_ = State::kOver;
+  ++turn_;
+  for (Shim* shim : shims_) shim->RanksExit(code);
+}
+
+void Training::FillProgress(v1::Progress& progress) const {
+  const uint64_t step = StepNow();
+  const bool loaded = state_ != State::kGathering && state_ != State::kLoading && base_at_ > 0;
+  progress.set_phase(loaded ? v1::PHASE_STEP : v1::PHASE_INIT);
+  progress.set_target_steps(target_);
+  progress.set_updates(loaded ? 2 + step - base_ : 1);
+  if (!loaded) return;
+  progress.set_step(step);
+  progress.set_first_step(base_);
+  progress.set_productive_seconds(static_cast<double>(step - base_) *
+                                  static_cast<double>(step_span_) / kSecond);
+}
+
+}  // namespace muster::sim

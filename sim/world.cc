@@ -1,0 +1,160 @@
+#include "sim/world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/clients.h"
+#include "sim/coordinator_process.h"
+#include "sim/faults.h"
+#include "sim/network.h"
+#include "sim/node.h"
+#include "sim/reasons.h"
+#include "sim/storage.h"
+#include "sim/training.h"
+
+namespace muster::sim {
+namespace {
+
+constexpr Micros kReasonsEvery = 1 * kSecond;
+
+}  // namespace
+
+World::World(const Case& chosen, uint64_t seed_number, std::FILE* trace_to)
+    : conf(chosen), seed(seed_number), dice(seed_number), trace(&agenda, trace_to) {
+  storage = std::make_unique<Storage>();
+  network = std::make_unique<Network>(this);
+  clients = std::make_unique<Clients>(this);
+  faults = std::make_unique<Faults>(this);
+  coordinators.push_back(
+      std::make_unique<CoordinatorProcess>(this, "coordA", std::make_unique<Disk>(&conf)));
+  leader_ = coordinators.front().get();
+  for (int64_t i = 0; i < conf.nodes; ++i) {
+    nodes.push_back(std::make_unique<Node>(this, static_cast<size_t>(i)));
+  }
+  const bool restarts = conf.coordinator_crash + conf.coordinator_power + conf.coordinator_copy +
+                            conf.disk_full + conf.disk_corrupt >
+                        0;
+  leader_->disk().kept = restarts || conf.coordinator_crash_in_step > 0 || conf.nodes <= 64;
+}
+
+World::~World() = default;
+
+void World::Fail(std::string violation) {
+  if (!violation_.empty()) return;
+  violation_ = std::move(violation);
+  if (trace.on()) trace.Say("VIOLATION", violation_);
+}
+
+void World::CountFault(const std::string& name) { ++totals.faults[name]; }
+
+void World::CountEnd(v1::JobState state) { ++totals.ends[v1::JobState_Name(state).substr(10)]; }
+
+void World::RunUntil(Micros until) {
+  while (!failed() && !agenda.empty() && agenda.next_at() <= until) agenda.RunNext();
+  if (!failed()) agenda.JumpTo(until);
+}
+
+void World::Run() {
+  leader_->Boot();
+  for (const auto& node : nodes) {
+    agenda.After(dice.Between(0, kSecond), [&node] { node->PowerOn(); });
+  }
+  clients->Start();
+  agenda.After(2 * kSecond, [this] { faults->Start(); });
+  while (!failed() && agenda.now() < conf.duration) {
+    RunUntil(std::min(conf.duration, agenda.now() + conf.clear_within / 5));
+    CheckLeftovers();
+  }
+  if (!failed() && conf.settle > 0) Settle();
+  if (!failed() && leader_->alive()) {
+    if (std::string wrong = leader_->CheckReplay(); !wrong.empty()) Fail(std::move(wrong));
+  }
+  totals.seeds = 1;
+  totals.events = agenda.events();
+  totals.simulated = agenda.now();
+}
+
+void World::Settle() {
+  faults_on = false;
+  load_on = false;
+  trace.Mark(600);
+  if (trace.on()) trace.Say("world", "no more faults, no more load: everything must end");
+  faults->HealAll();
+  // What was asked before is answered first: it may drain a node or hold a job.
+  for (int i = 0; i < 120 && !failed() && !(clients->Idle() && leader_->settled()); ++i) {
+    RunUntil(agenda.now() + kSecond);
+  }
+  clients->OpenEverything();
+  const Micros deadline = agenda.now() + conf.settle;
+  while (!failed() && agenda.now() < deadline) {
+    RunUntil(agenda.now() + kSecond);
+    CheckLeftovers();
+    if (leader_->settled() && clients->Idle() && leader_->disk().view.unfinished() == 0) break;
+  }
+  if (failed()) return;
+  if (const std::string rest = Unfinished(); !rest.empty() && conf.Checks("ends")) {
+    return Fail("ends: " + rest);
+  }
+  RunUntil(agenda.now() + conf.clear_within);
+  if (!conf.Checks("leftovers")) return;
+  for (const auto& node : nodes) {
+    for (const auto& [key, shim] : node->shims()) {
+      if (!shim->HasRanks()) continue;
+      return Fail(fmt::format("leftovers: every job has ended, and ranks of {} still run on {}",
+                              worker::core::AttemptName(key), node->name()));
+    }
+  }
+}
+
+std::string World::Unfinished() const {
+  if (!leader_->alive()) return "the coordinator does not come back";
+  const JournalView& view = leader_->disk().view;
+  if (view.unfinished() == 0) return "";
+  for (const auto& [id, job] : view.jobs()) {
+    if (job.ended != 0) continue;
+    v1::GetJobRequest request;
+    request.set_job_id(id);
+    const auto answer = leader_->cluster()->GetJob(request);
+    return fmt::format("{} jobs do not end within {} s of calm; job {} is {}: {}",
+                       view.unfinished(), conf.settle / kSecond, id,
+                       answer.ok() ? v1::JobState_Name(answer->job().state()) : "unknown",
+                       answer.ok() ? answer->job().reason() : "");
+  }
+  return "";
+}
+
+// Nothing of an attempt runs on for long once the attempt is over and its node in touch.
+void World::CheckLeftovers() {
+  if (failed() || !conf.Checks("leftovers")) return;
+  if (!leader_->serving()) return leftover_since_.clear();
+  const JournalView& view = leader_->disk().view;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const auto in_touch = nodes[i]->InTouchSince();
+    for (const auto& [key, shim] : nodes[i]->shims()) {
+      const JournalView::Key attempt(key.job.value(), key.attempt.value());
+      const auto* facts = view.Attempt(attempt.first, attempt.second);
+      const bool over = facts == nullptr || !facts->live();
+      if (!in_touch || !over || !shim->HasRanks()) {
+        leftover_since_.erase({i, attempt});
+        continue;
+      }
+      const Micros since = leftover_since_.try_emplace({i, attempt}, agenda.now()).first->second;
+      const Micros span = agenda.now() - std::max(since, *in_touch);
+      if (span <= conf.clear_within) continue;
+      return Fail(fmt::format("leftovers: ranks of {}.{} run on {} {} s after its end",
+                              attempt.first, attempt.second, nodes[i]->name(), span / kSecond));
+    }
+  }
+}
+
+void World::AfterTick(CoordinatorProcess& coordinator) {
+  if (!conf.Checks("reasons") || agenda.now() < reasons_at_) return;
+  reasons_at_ = agenda.now() + kReasonsEvery;
+  if (std::string wrong = CheckReasons(*coordinator.cluster()); !wrong.empty()) {
+    Fail(std::move(wrong));
+  }
+}
+
+}  // namespace muster::sim
