@@ -25,12 +25,8 @@ std::string StepText(const v1::Progress& progress) {
 
 std::string NodesOf(const v1::Attempt& attempt) {
   std::vector<std::string> names;
-  for (const v1::RankPlacement& rank : attempt.ranks()) {
-    if (names.empty() || names.back() != rank.node()) names.push_back(rank.node());
-  }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return FormatHostlist(names);
+  for (const v1::NodeShare& share : attempt.shares()) names.push_back(share.node());
+  return FormatHostlist(std::move(names));
 }
 
 // "n12" → {"n", 12}; {"", 0} for a name that does not end in a plain number.
@@ -147,20 +143,6 @@ std::string JobTable(const v1::ListJobsResponse& jobs, int64_t now, bool wide) {
   return table.Text();
 }
 
-std::string PlacementText(const google::protobuf::RepeatedPtrField<v1::RankPlacement>& ranks) {
-  std::vector<std::pair<std::string, std::vector<uint64_t>>> nodes;
-  for (const v1::RankPlacement& rank : ranks) {
-    if (nodes.empty() || nodes.back().first != rank.node()) nodes.push_back({rank.node(), {}});
-    nodes.back().second.push_back(rank.rank());
-  }
-  std::string text;
-  for (const auto& [node, numbers] : nodes) {
-    text += fmt::format("{}rank{} {} on {}", text.empty() ? "" : ", ",
-                        numbers.size() == 1 ? "" : "s", FormatRanges(numbers), node);
-  }
-  return text;
-}
-
 std::string PlacementText(const google::protobuf::RepeatedPtrField<v1::NodeShare>& shares) {
   std::string text;
   for (int i = 0; i < shares.size();) {
@@ -205,9 +187,7 @@ std::string JobDescription(const v1::Job& job, int64_t now) {
   }
   if (job.attempts_size() > 0) {
     const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
-    out += fmt::format("Placement:    {}\n",
-                       Printable(last.shares_size() > 0 ? PlacementText(last.shares())
-                                                        : PlacementText(last.ranks())));
+    out += fmt::format("Placement:    {}\n", Printable(PlacementText(last.shares())));
     if (last.spares_size() > 0) {
       out += fmt::format("  spares      {}\n",
                          Printable(FormatHostlist({last.spares().begin(), last.spares().end()})));

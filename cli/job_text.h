@@ -24,11 +24,8 @@ std::string JobDescription(const v1::Job& job, int64_t now_unix_ms);
 // One line: "12:00:05 checkpoint  step 40 committed".
 std::string EventLine(const v1::JobEvent& event);
 
-// "ranks 0-1 on n1, ranks 2-3 on n2".
-std::string PlacementText(const google::protobuf::RepeatedPtrField<v1::RankPlacement>& ranks);
-
-// The same of shares. More than four nodes with as many ranks each and numbers in a row become one
-// entry: "ranks 0-39 on n[1-5] (8 each)".
+// "ranks 0-1 on n1, ranks 2-3 on n2". More than four nodes with as many ranks each and numbers in a
+// row become one entry: "ranks 0-39 on n[1-5] (8 each)".
 std::string PlacementText(const google::protobuf::RepeatedPtrField<v1::NodeShare>& shares);
 
 // What happened from submit to end, for the end of a watch.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -37,15 +38,16 @@ absl::StatusOr<std::vector<Source>> FindSources(Session& session, const LogsOpti
                                                 const v1::Attempt& attempt) {
   MUSTER_ASSIGN_OR_RETURN(const v1::ListNodesResponse nodes, session.client().ListNodes());
   std::vector<Source> sources;
-  const uint32_t count = static_cast<uint32_t>(attempt.ranks_size());
+  uint32_t count = 0;
+  for (const v1::NodeShare& share : attempt.shares()) count += share.ranks();
   MUSTER_ASSIGN_OR_RETURN(const std::set<uint32_t> wanted, ParseRankSet(options.ranks, count));
-  for (const v1::RankPlacement& rank : attempt.ranks()) {
-    if (!wanted.empty() && wanted.count(rank.rank()) == 0) continue;
-    Source source{rank.rank(), rank.node(), ""};
-    for (const v1::Node& node : nodes.nodes()) {
-      if (node.name() == rank.node()) source.peer_address = node.peer_address();
+  std::map<std::string, std::string> addresses;
+  for (const v1::Node& node : nodes.nodes()) addresses[node.name()] = node.peer_address();
+  for (const v1::NodeShare& share : attempt.shares()) {
+    for (uint32_t rank = share.first_rank(); rank < share.first_rank() + share.ranks(); ++rank) {
+      if (!wanted.empty() && wanted.count(rank) == 0) continue;
+      sources.push_back({rank, share.node(), addresses[share.node()]});
     }
-    sources.push_back(std::move(source));
   }
   return sources;
 }

@@ -25,8 +25,7 @@ std::string StartText(int64_t start, int64_t now) {
 
 std::string PlanText(const v1::PlanJobResponse& plan, int64_t now) {
   std::string out;
-  const std::string where =
-      plan.shares_size() > 0 ? PlacementText(plan.shares()) : PlacementText(plan.ranks());
+  const std::string where = PlacementText(plan.shares());
   if (plan.fits_now()) {
     out += fmt::format("would start now: {}\n  because  {}\n", Printable(where),
                        Printable(plan.reason()));

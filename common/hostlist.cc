@@ -12,6 +12,15 @@
 namespace muster {
 namespace {
 
+constexpr size_t kDigitsMax = 18;  // of a number that fits 64 bits
+
+// Where the number at the end of the name begins.
+size_t NumberAt(const std::string& name) {
+  size_t at = name.size();
+  while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9') --at;
+  return at;
+}
+
 std::string JoinRanges(const std::vector<uint64_t>& sorted, size_t width) {
   std::string out;
   for (size_t i = 0; i < sorted.size();) {
@@ -119,10 +128,9 @@ std::string FormatHostlist(std::vector<std::string> names) {
   std::map<std::pair<std::string, size_t>, std::vector<uint64_t>> groups;
   std::vector<std::string> parts;
   for (const std::string& name : names) {
-    size_t digits = name.size();
-    while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') --digits;
+    const size_t digits = NumberAt(name);
     const size_t count = name.size() - digits;
-    if (count == 0 || count > 18) {
+    if (count == 0 || count > kDigitsMax) {
       parts.push_back(name);
       continue;
     }
@@ -156,6 +164,13 @@ absl::StatusOr<std::vector<std::string>> ParseHostlist(const std::string& text) 
     start = i + 1;
   }
   return names;
+}
+
+std::string NextName(const std::string& name) {
+  const size_t at = NumberAt(name);
+  const size_t digits = name.size() - at;
+  if (digits == 0 || digits > kDigitsMax) return "";
+  return fmt::format("{}{:0{}}", name.substr(0, at), std::stoull(name.substr(at)) + 1, digits);
 }
 
 }  // namespace muster

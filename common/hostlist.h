@@ -20,4 +20,8 @@ std::string FormatHostlist(std::vector<std::string> names);
 // Errors: kInvalidArgument, also for more than 100,000 names.
 absl::StatusOr<std::vector<std::string>> ParseHostlist(const std::string& text);
 
+// The name after this one in a row: "n9" → "n10", "n09" → "n10". Empty when it ends in no number
+// (or in one of more than 18 digits).
+std::string NextName(const std::string& name);
+
 }  // namespace muster

@@ -3,7 +3,6 @@
 #include "coordinator/core/apply.h"
 
 #include <algorithm>
-#include <map>
 
 #include "common/check.h"
 #include "coordinator/core/causes.h"
@@ -50,8 +49,8 @@ void ApplyNodeAdmissionSet(ClusterState& state, const v1::NodeAdmissionSet& set)
 
 uint64_t SlotsOf(const Attempt& attempt) {
   uint64_t slots = 0;
-  for (const v1::RankPlacement& rank : attempt.facts.ranks()) {
-    slots += static_cast<uint64_t>(rank.slots_size());
+  for (const v1::NodeShare& share : attempt.facts.shares()) {
+    slots += static_cast<uint64_t>(share.slots_size());
   }
   return slots;
 }
@@ -67,21 +66,16 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_state(v1::ATTEMPT_STATE_STARTING);
   attempt.facts.set_reason(started.reason());
   attempt.facts.set_start_unix_ms(record.time_unix_ms());
-  *attempt.facts.mutable_ranks() = started.ranks();
-  attempt.ranks.assign(static_cast<size_t>(started.ranks_size()), v1::RANK_STATE_UNSPECIFIED);
-  std::map<std::string, size_t> share_of;
-  for (const v1::RankPlacement& rank : started.ranks()) {
-    Node& node = NodeOf(state, rank.node());
-    const auto [at, added] = share_of.try_emplace(rank.node(), attempt.shares.size());
-    if (added) {
-      Share& share = attempt.shares.emplace_back();
-      share.node = node.name;
-      share.placed_incarnation = node.incarnation;
-    }
-    ++attempt.shares[at->second].ranks;
-    for (const uint32_t slot : rank.slots()) {
+  attempt.Place(started.shares());
+  for (Share& share : attempt.shares) {
+    const Node& node = NodeOf(state, share.node.value());
+    share.placed_incarnation = node.incarnation;
+  }
+  for (const v1::NodeShare& share : started.shares()) {
+    Node& node = NodeOf(state, share.node());
+    for (const uint32_t slot : share.slots()) {
       const bool free = node.used.emplace(slot, job.id).second;
-      CHECK(free, "slot {} of node {} is given to job {} while in use", slot, rank.node(),
+      CHECK(free, "slot {} of node {} is given to job {} while in use", slot, share.node(),
             job.id.value());
     }
   }
@@ -146,16 +140,12 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_productive_seconds(ended.productive_seconds());
   attempt.facts.set_checkpoint_seconds(ended.checkpoint_seconds());
   attempt.facts.set_load_seconds(ended.load_seconds());
-  for (const v1::RankPlacement& rank : attempt.facts.ranks()) {
-    Node& node = NodeOf(state, rank.node());
-    for (const uint32_t slot : rank.slots()) node.used.erase(slot);
+  for (const v1::NodeShare& share : attempt.facts.shares()) {
+    Node& node = NodeOf(state, share.node());
+    for (const uint32_t slot : share.slots()) node.used.erase(slot);
   }
   state.queues.FreeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
-  attempt.shares.clear();
-  attempt.ranks.clear();
-  attempt.ranks.shrink_to_fit();
-  attempt.seen_ranks.clear();
-  attempt.seen_ranks.shrink_to_fit();
+  attempt.Unplace();
   CountProgress(job, attempt);
   KeepProgress(job, ended);
 }

@@ -16,30 +16,38 @@ int64_t ExitTime(const v1::RankReport& rank) {
 
 }  // namespace
 
-Share* Attempt::ShareOf(const NodeId& node) {
-  for (Share& share : shares) {
-    if (share.node == node) return &share;
+void Attempt::Place(const google::protobuf::RepeatedPtrField<v1::NodeShare>& placed) {
+  *facts.mutable_shares() = placed;
+  size_t world_size = 0;
+  for (const v1::NodeShare& one : placed) {
+    by_node_.push_back(static_cast<uint32_t>(shares.size()));
+    Share& share = shares.emplace_back();
+    share.node = NodeId(one.node());
+    share.ranks = one.ranks();
+    world_size += one.ranks();
   }
-  return nullptr;
+  ranks.resize(world_size);
+  std::sort(by_node_.begin(), by_node_.end(),
+            [this](uint32_t a, uint32_t b) { return shares[a].node < shares[b].node; });
+}
+
+void Attempt::Unplace() {
+  shares = {};
+  ranks = {};
+  by_node_ = {};
+  gang_order = {};
+}
+
+Share* Attempt::ShareOf(const NodeId& node) {
+  const auto at = std::lower_bound(
+      by_node_.begin(), by_node_.end(), node,
+      [this](uint32_t index, const NodeId& name) { return shares[index].node < name; });
+  return at != by_node_.end() && shares[*at].node == node ? &shares[*at] : nullptr;
 }
 
 void Attempt::MarkLost(Share& share) {
   if (!share.done()) ++shares_done;
   share.lost = true;
-}
-
-void Attempt::SeeRank(const Share& share, const v1::RankReport& rank) {
-  const auto after = [](const v1::RankStatus& status, uint32_t number) {
-    return status.rank() < number;
-  };
-  auto at = std::lower_bound(seen_ranks.begin(), seen_ranks.end(), rank.rank(), after);
-  if (at == seen_ranks.end() || at->rank() != rank.rank()) at = seen_ranks.emplace(at);
-  at->set_rank(rank.rank());
-  at->set_node(share.node.value());
-  at->set_pid(rank.pid());
-  at->set_state(rank.state());
-  at->set_phase(rank.progress().phase());
-  at->set_step(rank.progress().step());
 }
 
 std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptReport& report) {
@@ -50,8 +58,13 @@ std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptRepor
     if (rank.rank() == 0 && rank.progress().updates() >= progress.updates()) {
       progress = rank.progress();
     }
-    SeeRank(share, rank);
-    v1::RankState& seen = ranks[rank.rank()];
+    SeenRank& one = ranks[rank.rank()];
+    one.reported = true;
+    one.pid = rank.pid();
+    one.state = rank.state();
+    one.phase = rank.progress().phase();
+    one.step = rank.progress().step();
+    v1::RankState& seen = one.counted;
     const v1::RankState now = rank.error().empty() ? rank.state() : v1::RANK_STATE_EXITED;
     if (seen == v1::RANK_STATE_EXITED || now <= seen) continue;
     const bool was_up = seen >= v1::RANK_STATE_RUNNING;

@@ -33,6 +33,16 @@ struct Share {
   bool done() const { return stopped || lost; }
 };
 
+// A rank, as its node reports it.
+struct SeenRank {
+  v1::RankState counted = v1::RANK_STATE_UNSPECIFIED;  // never goes back
+  v1::RankState state = v1::RANK_STATE_UNSPECIFIED;    // as last reported
+  v1::Phase phase = v1::PHASE_UNSPECIFIED;
+  bool reported = false;
+  int64_t pid = 0;
+  uint64_t step = 0;
+};
+
 // A rank that ended by itself, and badly.
 struct RankFailure {
   NodeId node;
@@ -45,11 +55,11 @@ struct Attempt {
   int64_t stop_unix_ms = 0;
   bool new_checkpoint = false;  // it committed one newer than any before
   // While it lives.
-  std::vector<Share> shares;               // by first rank
-  std::vector<v1::RankState> ranks;        // by rank, as last reported
-  std::vector<v1::RankStatus> seen_ranks;  // by rank, of those reported
-  uint32_t ranks_up = 0;                   // running, or exited
-  uint32_t ranks_clean = 0;                // exited 0 by themselves
+  std::vector<Share> shares;    // by first rank, as in `facts`
+  std::vector<SeenRank> ranks;  // by rank
+  std::string gang_order;       // gang_order.h; empty = not yet needed
+  uint32_t ranks_up = 0;        // running, or exited
+  uint32_t ranks_clean = 0;     // exited 0 by themselves
   uint32_t shares_done = 0;
   bool failed_while_stopping = false;
   int64_t cause_exit_us = 0;  // when the rank named in the cause exited; 0 = not known
@@ -62,13 +72,16 @@ struct Attempt {
   bool all_done() const { return shares_done == shares.size(); }
   bool all_clean() const { return ranks_clean == ranks.size(); }
 
+  void Place(const google::protobuf::RepeatedPtrField<v1::NodeShare>& placed);
+  void Unplace();  // forgets all but the facts
+  // In O(log shares); nullptr when it has none.
   Share* ShareOf(const NodeId& node);
   void MarkLost(Share& share);
   // Takes a report in. Returns the earliest failure in it, if there is a new one.
   std::optional<RankFailure> Observe(Share& share, const v1::AttemptReport& report);
 
  private:
-  void SeeRank(const Share& share, const v1::RankReport& rank);
+  std::vector<uint32_t> by_node_;  // indices of shares, by name of the node
 };
 
 // Asked to stop, with time to save; what it commits until it is gone counts. False for a failure,

@@ -39,6 +39,7 @@ void LoseNode(Turn& turn, Node& node, const std::string& why);
 void MaybeFinishDrain(Turn& turn, Node& node);
 
 // orders.cc: what workers should do, said again until they do it.
+void SendOrder(Turn& turn, Job& job, Share& share);  // to one node of its live attempt
 void SendOrders(Turn& turn, Job& job);
 void SendAllOrders(Turn& turn);
 void CheckMissingShares(Turn& turn);

@@ -3,27 +3,26 @@
 #include <algorithm>
 
 #include "coordinator/core/causes.h"
+#include "coordinator/core/gang_order.h"
 #include "coordinator/core/grace.h"
 #include "coordinator/core/handlers.h"
 
 namespace muster::coordinator::core {
 namespace {
 
-void SendStart(Turn& turn, const Job& job, const Attempt& attempt, const Node& node) {
+void SendStart(Turn& turn, const Job& job, Attempt& attempt, size_t index, const Node& node) {
+  const NodeId root(attempt.facts.shares(0).node());
   v1::CoordinatorMessage message;
   v1::StartRanks* start = message.mutable_start();
   start->set_job_id(job.id.value());
   start->set_job_uid(job.uid);
   start->set_attempt(attempt.facts.number());
-  *start->mutable_spec() = job.spec;
-  *start->mutable_ranks() = attempt.facts.ranks();
-  for (const Share& share : attempt.shares) {
-    const Node* other = turn.state().nodes.Find(share.node);
-    v1::AttemptNode* entry = start->add_nodes();
-    entry->set_node(share.node.value());
-    entry->set_peer_address(other->peer_address);
-  }
-  for (const v1::CheckpointRef& ref : job.checkpoints.refs()) *start->add_resume() = ref;
+  *start->mutable_share() = attempt.facts.shares(static_cast<int>(index));
+  start->set_world_size(static_cast<uint32_t>(attempt.ranks.size()));
+  start->set_nodes(static_cast<uint32_t>(attempt.shares.size()));
+  start->set_node_index(static_cast<uint32_t>(index));
+  start->set_root_address(turn.state().nodes.Find(root)->peer_address);
+  start->set_gang(GangOrderOf(job, attempt));
   turn.Send(node, std::move(message));
 }
 
@@ -51,27 +50,29 @@ void SendRelease(Turn& turn, const Node& node, AttemptKey key) {
   turn.Send(node, std::move(message));
 }
 
+void SendOrder(Turn& turn, Job& job, Share& share) {
+  Attempt& attempt = *job.LiveAttempt();
+  // A share given up with its node is stopped all the same when the node is back.
+  if (share.stopped || turn.now() < share.next_order) return;
+  const Node* node = turn.state().nodes.Find(share.node);
+  if (!node->session) return;
+  if (attempt.stopping()) {
+    SendStop(turn, *node, AttemptKey(job.id, AttemptNumber(attempt.facts.number())),
+             std::max(absl::ZeroDuration(), GraceEnd(turn.state(), job, attempt) - turn.now()),
+             CauseWithLastLine(attempt.facts.cause()));
+  } else if (attempt.facts.state() == v1::ATTEMPT_STATE_STARTING && !share.reported &&
+             !MissedARestart(*node, share)) {
+    SendStart(turn, job, attempt, static_cast<size_t>(&share - attempt.shares.data()), *node);
+  } else {
+    return;
+  }
+  share.next_order = turn.now() + turn.state().options.order_repeat;
+}
+
 void SendOrders(Turn& turn, Job& job) {
   Attempt* attempt = job.LiveAttempt();
   if (attempt == nullptr) return;
-  const AttemptKey key(job.id, AttemptNumber(attempt->facts.number()));
-  for (Share& share : attempt->shares) {
-    // A share given up with its node is stopped all the same when the node is back.
-    if (share.stopped || turn.now() < share.next_order) continue;
-    const Node* node = turn.state().nodes.Find(share.node);
-    if (!node->session) continue;
-    if (attempt->stopping()) {
-      SendStop(turn, *node, key,
-               std::max(absl::ZeroDuration(), GraceEnd(turn.state(), job, *attempt) - turn.now()),
-               CauseWithLastLine(attempt->facts.cause()));
-    } else if (attempt->facts.state() == v1::ATTEMPT_STATE_STARTING && !share.reported &&
-               !MissedARestart(*node, share)) {
-      SendStart(turn, job, *attempt, *node);
-    } else {
-      continue;
-    }
-    share.next_order = turn.now() + turn.state().options.order_repeat;
-  }
+  for (Share& share : attempt->shares) SendOrder(turn, job, share);
 }
 
 void SendAllOrders(Turn& turn) {

@@ -47,7 +47,7 @@ scheduler::Snapshot SnapshotOf(const ClusterState& state) {
     ask.job = id;
     ask.spec = &job.spec;
     if (!job.attempts.empty() && !job.requeued) {
-      ask.previous = &job.attempts.back().facts.ranks();
+      ask.previous = &job.attempts.back().facts.shares();
       ask.previous_attempt = job.attempts.back().facts.number();
     }
     ask.hold = hold.empty() ? BackoffHold(state, job) : hold;
@@ -63,7 +63,7 @@ void Place(Turn& turn, const scheduler::Placement& placement) {
   started->set_job_id(job.id.value());
   started->set_attempt(job.attempts.size() + 1);
   started->set_reason(placement.reason);
-  started->mutable_ranks()->Assign(placement.ranks.begin(), placement.ranks.end());
+  started->mutable_shares()->Assign(placement.shares.begin(), placement.shares.end());
   turn.Record(std::move(record));
   SendOrders(turn, job);
 }
@@ -110,8 +110,8 @@ v1::PlanJobResponse PlanOne(const ClusterState& state, const v1::JobSpec& spec) 
   }
   response.set_fits_now(true);
   response.set_reason(plan.placements.back().reason);
-  response.mutable_ranks()->Assign(plan.placements.back().ranks.begin(),
-                                   plan.placements.back().ranks.end());
+  response.mutable_shares()->Assign(plan.placements.back().shares.begin(),
+                                    plan.placements.back().shares.end());
   return response;
 }
 

@@ -138,7 +138,9 @@ void OnWorkerConnected(Turn& turn, const WorkerConnected& input) {
     }
   }
   for (const v1::AttemptReport& report : hello.attempts()) OnAttemptReport(turn, node, report);
-  for (const JobId id : node.Jobs()) SendOrders(turn, *state.jobs.Find(id));
+  for (const JobId id : node.Jobs()) {
+    if (Share* share = LiveShare(state, id, name)) SendOrder(turn, *state.jobs.Find(id), *share);
+  }
 }
 
 void OnWorkerDisconnected(Turn& turn, const WorkerDisconnected& input) {

@@ -59,6 +59,23 @@ const Job* OlderThan(const JobTable& jobs, JobId id, bool unfinished) {
   return at == jobs.all().begin() ? nullptr : &std::prev(at)->second;
 }
 
+// The status of every rank its node has reported.
+void AddRanks(const Attempt& attempt, v1::Job& view) {
+  for (const v1::NodeShare& share : attempt.facts.shares()) {
+    for (uint32_t rank = share.first_rank(); rank < share.first_rank() + share.ranks(); ++rank) {
+      const SeenRank& seen = attempt.ranks[rank];
+      if (!seen.reported) continue;
+      v1::RankStatus* status = view.add_ranks();
+      status->set_rank(rank);
+      status->set_node(share.node());
+      status->set_pid(seen.pid);
+      status->set_state(seen.state);
+      status->set_phase(seen.phase);
+      status->set_step(seen.step);
+    }
+  }
+}
+
 bool Wanted(const v1::ListJobsRequest& request, v1::JobState state) {
   if (request.states().empty()) return true;
   return std::find(request.states().begin(), request.states().end(), state) !=
@@ -88,7 +105,7 @@ v1::Job JobView(const ClusterState& state, const Job& job, bool full) {
   if (!full) return view;
   for (const Attempt& attempt : job.attempts) *view.add_attempts() = AttemptView(attempt);
   if (const Attempt* attempt = job.LiveAttempt(); attempt != nullptr) {
-    view.mutable_ranks()->Assign(attempt->seen_ranks.begin(), attempt->seen_ranks.end());
+    AddRanks(*attempt, view);
   }
   view.mutable_checkpoints()->Assign(job.checkpoints.refs().begin(), job.checkpoints.refs().end());
   return view;

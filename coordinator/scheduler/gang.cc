@@ -11,7 +11,7 @@ namespace {
 std::set<std::string> NodesOf(const Ask& ask) {
   std::set<std::string> names;
   if (ask.previous != nullptr) {
-    for (const v1::RankPlacement& rank : *ask.previous) names.insert(rank.node());
+    for (const v1::NodeShare& share : *ask.previous) names.insert(share.node());
   }
   return names;
 }
@@ -75,26 +75,27 @@ GangShape GangShapeOf(const v1::JobSpec& spec) {
 
 uint32_t WorldSize(const v1::JobSpec& spec) { return GangShapeOf(spec).ranks; }
 
-std::optional<std::vector<v1::RankPlacement>> PlaceAsBefore(const Ask& ask, const GangShape& shape,
-                                                            const std::vector<FreeNode>& nodes) {
-  if (ask.previous == nullptr || static_cast<uint32_t>(ask.previous->size()) != shape.ranks) {
-    return std::nullopt;
-  }
+std::optional<std::vector<v1::NodeShare>> PlaceAsBefore(const Ask& ask, const GangShape& shape,
+                                                        const std::vector<FreeNode>& nodes) {
+  if (ask.previous == nullptr) return std::nullopt;
+  uint32_t ranks = 0;
   std::map<std::string, const FreeNode*> by_name;
   for (const FreeNode& node : nodes) by_name.emplace(node.name.value(), &node);
-  for (const v1::RankPlacement& rank : *ask.previous) {
-    const auto found = by_name.find(rank.node());
+  for (const v1::NodeShare& share : *ask.previous) {
+    const auto found = by_name.find(share.node());
     if (found == by_name.end() || !found->second->usable) return std::nullopt;
     const std::vector<uint32_t>& free = found->second->free_slots;
-    for (const uint32_t slot : rank.slots()) {
+    for (const uint32_t slot : share.slots()) {
       if (!std::binary_search(free.begin(), free.end(), slot)) return std::nullopt;
     }
+    ranks += share.ranks();
   }
-  return std::vector<v1::RankPlacement>(ask.previous->begin(), ask.previous->end());
+  if (ranks != shape.ranks) return std::nullopt;
+  return std::vector<v1::NodeShare>(ask.previous->begin(), ask.previous->end());
 }
 
-std::optional<std::vector<v1::RankPlacement>> PlacePacked(const Ask& ask, const GangShape& shape,
-                                                          const std::vector<FreeNode>& nodes) {
+std::optional<std::vector<v1::NodeShare>> PlacePacked(const Ask& ask, const GangShape& shape,
+                                                      const std::vector<FreeNode>& nodes) {
   const std::set<std::string> previous = NodesOf(ask);
   std::vector<Share> shares;
   for (const FreeNode& node : nodes) {
@@ -104,20 +105,19 @@ std::optional<std::vector<v1::RankPlacement>> PlacePacked(const Ask& ask, const 
   }
   const auto chosen = Choose(std::move(shares), shape.blocks());
   if (chosen.empty()) return std::nullopt;
-  std::vector<v1::RankPlacement> ranks;
-  ranks.reserve(shape.ranks);
+  std::vector<v1::NodeShare> placed;
+  placed.reserve(chosen.size());
+  uint32_t first_rank = 0;
   for (const auto& [node, blocks] : chosen) {
-    size_t slot = 0;
-    for (uint32_t local = 0; local < blocks * shape.block_ranks; ++local) {
-      v1::RankPlacement rank;
-      rank.set_rank(static_cast<uint32_t>(ranks.size()));
-      rank.set_node(node->name.value());
-      rank.set_local_rank(local);
-      for (uint32_t i = 0; i < shape.slots_per_rank; ++i) rank.add_slots(node->free_slots[slot++]);
-      ranks.push_back(std::move(rank));
-    }
+    v1::NodeShare& share = placed.emplace_back();
+    share.set_node(node->name.value());
+    share.set_first_rank(first_rank);
+    share.set_ranks(blocks * shape.block_ranks);
+    first_rank += share.ranks();
+    const auto slots = static_cast<std::ptrdiff_t>(share.ranks() * shape.slots_per_rank);
+    share.mutable_slots()->Assign(node->free_slots.begin(), node->free_slots.begin() + slots);
   }
-  return ranks;
+  return placed;
 }
 
 }  // namespace muster::coordinator::scheduler

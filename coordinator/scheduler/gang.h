@@ -25,11 +25,11 @@ struct GangShape {
 GangShape GangShapeOf(const v1::JobSpec& spec);
 
 // The previous placement again, when every slot of it is free; else nullopt.
-std::optional<std::vector<v1::RankPlacement>> PlaceAsBefore(const Ask& ask, const GangShape& shape,
-                                                            const std::vector<FreeNode>& nodes);
+std::optional<std::vector<v1::NodeShare>> PlaceAsBefore(const Ask& ask, const GangShape& shape,
+                                                        const std::vector<FreeNode>& nodes);
 
 // On the fewest nodes; among equals those of `previous`, then the tightest fit, then by name.
-std::optional<std::vector<v1::RankPlacement>> PlacePacked(const Ask& ask, const GangShape& shape,
-                                                          const std::vector<FreeNode>& nodes);
+std::optional<std::vector<v1::NodeShare>> PlacePacked(const Ask& ask, const GangShape& shape,
+                                                      const std::vector<FreeNode>& nodes);
 
 }  // namespace muster::coordinator::scheduler

@@ -22,31 +22,28 @@ std::string Count(uint64_t count, const std::string& noun) {
 }
 
 // "n1 (0-1), n2 (2-3)" or "1875 nodes n[1-1875]".
-std::string WhereText(const std::vector<v1::RankPlacement>& ranks) {
-  std::vector<std::pair<std::string, std::vector<uint64_t>>> nodes;
-  for (const v1::RankPlacement& rank : ranks) {
-    if (nodes.empty() || nodes.back().first != rank.node()) nodes.push_back({rank.node(), {}});
-    nodes.back().second.push_back(rank.rank());
-  }
-  if (nodes.size() > kNodesNamed) {
+std::string WhereText(const std::vector<v1::NodeShare>& shares) {
+  if (shares.size() > kNodesNamed) {
     std::vector<std::string> names;
-    names.reserve(nodes.size());
-    for (const auto& node : nodes) names.push_back(node.first);
-    return fmt::format("{} nodes {}", nodes.size(), FormatHostlist(names));
+    names.reserve(shares.size());
+    for (const v1::NodeShare& share : shares) names.push_back(share.node());
+    return fmt::format("{} nodes {}", shares.size(), FormatHostlist(std::move(names)));
   }
   std::string text;
-  for (const auto& [name, held] : nodes) {
-    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", name, FormatRanges(held));
+  for (const v1::NodeShare& share : shares) {
+    const uint32_t last = share.first_rank() + share.ranks() - 1;
+    text += fmt::format("{}{} ({}", text.empty() ? "" : ", ", share.node(), share.first_rank());
+    text += share.ranks() > 1 ? fmt::format("-{})", last) : ")";
   }
   return text;
 }
 
 // Why these nodes, compared with the attempt before: "same nodes as attempt 1", "n3 replaces n2".
-std::string ChangeText(const Ask& ask, const std::vector<v1::RankPlacement>& ranks) {
+std::string ChangeText(const Ask& ask, const std::vector<v1::NodeShare>& shares) {
   if (ask.previous == nullptr) return "";
   std::set<std::string> before, after;
-  for (const v1::RankPlacement& rank : *ask.previous) before.insert(rank.node());
-  for (const v1::RankPlacement& rank : ranks) after.insert(rank.node());
+  for (const v1::NodeShare& share : *ask.previous) before.insert(share.node());
+  for (const v1::NodeShare& share : shares) after.insert(share.node());
   if (before == after) return fmt::format(": same nodes as attempt {}", ask.previous_attempt);
   std::vector<std::string> gone, come;
   std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
@@ -91,10 +88,10 @@ std::string WaitingText(const GangShape& shape, const std::vector<FreeNode>& nod
   return text;
 }
 
-void Take(const std::vector<v1::RankPlacement>& ranks, std::vector<FreeNode>& nodes) {
+void Take(const std::vector<v1::NodeShare>& shares, std::vector<FreeNode>& nodes) {
   std::map<std::string, std::set<uint32_t>> taken;
-  for (const v1::RankPlacement& rank : ranks) {
-    taken[rank.node()].insert(rank.slots().begin(), rank.slots().end());
+  for (const v1::NodeShare& share : shares) {
+    taken[share.node()].insert(share.slots().begin(), share.slots().end());
   }
   for (FreeNode& node : nodes) {
     const auto found = taken.find(node.name.value());
@@ -116,16 +113,16 @@ Plan MakePlan(Snapshot snapshot) {
       return plan;
     }
     const GangShape shape = GangShapeOf(*ask.spec);
-    auto ranks = PlaceAsBefore(ask, shape, snapshot.nodes);
-    if (!ranks) ranks = PlacePacked(ask, shape, snapshot.nodes);
-    if (!ranks) {
+    auto shares = PlaceAsBefore(ask, shape, snapshot.nodes);
+    if (!shares) shares = PlacePacked(ask, shape, snapshot.nodes);
+    if (!shares) {
       plan.head = Waiting{ask.job, WaitingText(shape, snapshot.nodes)};
       return plan;
     }
-    Take(*ranks, snapshot.nodes);
-    std::string reason = fmt::format("{} on {}{}", Count(shape.ranks, "rank"), WhereText(*ranks),
-                                     ChangeText(ask, *ranks));
-    plan.placements.push_back({ask.job, std::move(*ranks), std::move(reason)});
+    Take(*shares, snapshot.nodes);
+    std::string reason = fmt::format("{} on {}{}", Count(shape.ranks, "rank"), WhereText(*shares),
+                                     ChangeText(ask, *shares));
+    plan.placements.push_back({ask.job, std::move(*shares), std::move(reason)});
   }
   return plan;
 }

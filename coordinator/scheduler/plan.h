@@ -33,7 +33,7 @@ struct FreeNode {
 struct Ask {
   JobId job;
   const v1::JobSpec* spec = nullptr;
-  const google::protobuf::RepeatedPtrField<v1::RankPlacement>* previous = nullptr;  // may be null
+  const google::protobuf::RepeatedPtrField<v1::NodeShare>* previous = nullptr;  // may be null
   uint64_t previous_attempt = 0;
   std::string hold;  // must not start yet: the reason for waiting
 };
@@ -45,8 +45,8 @@ struct Snapshot {
 
 struct Placement {
   JobId job;
-  std::vector<v1::RankPlacement> ranks;  // by rank
-  std::string reason;                    // "4 ranks on n1 (0-1), n2 (2-3): same nodes as attempt 1"
+  std::vector<v1::NodeShare> shares;  // by first rank
+  std::string reason;                 // "4 ranks on n1 (0-1), n2 (2-3): same nodes as attempt 1"
 };
 
 struct Waiting {

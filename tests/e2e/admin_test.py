@@ -36,7 +36,7 @@ class Admin(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("rack r1 is drained: n1 n2", result.stdout)
         view = self.cluster.wait_state(job, "running")
-        self.assertEqual({r["node"] for r in view["attempts"][-1]["ranks"]}, {"n3"})
+        self.assertEqual({s["node"] for s in view["attempts"][-1]["shares"]}, {"n3"})
         self.assertEqual(self.script("drain-rack", "r9").returncode, 3)
         self.cluster.muster("cancel", job)
         self.cluster.wait_state(job, "cancelled")

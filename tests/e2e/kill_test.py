@@ -37,7 +37,7 @@ def ranks(cluster, job, dice):
 
 
 def some_worker_of(cluster, job, dice):
-    nodes = sorted({r["node"] for r in cluster.job(job)["attempts"][-1]["ranks"]})
+    nodes = sorted({s["node"] for s in cluster.job(job)["attempts"][-1]["shares"]})
     return dice.choice(nodes)
 
 

@@ -91,18 +91,18 @@ class ThreeHosts(unittest.TestCase):
         cluster = self.cluster
         prepare_data(cluster)
         view, reference = self.run_to_end("two-hosts")
-        self.assertEqual({r["node"] for r in view["attempts"][0]["ranks"]}, {"n1", "n2"})
+        self.assertEqual({s["node"] for s in view["attempts"][0]["shares"]}, {"n1", "n2"})
         lost = []
 
         def lose_host(job):
-            node = cluster.job(job)["attempts"][-1]["ranks"][-1]["node"]
+            node = cluster.job(job)["attempts"][-1]["shares"][-1]["node"]
             lost.append(node)
             cluster.cable(node, "down")
 
         view, actual = self.run_to_end("lost-host", lose_host)
         weights.assert_equal_bits(reference, actual)
         self.assertGreaterEqual(len(view["attempts"]), 2)
-        nodes = {r["node"] for r in view["attempts"][-1]["ranks"]}
+        nodes = {s["node"] for s in view["attempts"][-1]["shares"]}
         self.assertNotIn(lost[0], nodes)
         self.assertIn("n3", nodes)
         print(f"{lost[0]} lost: {view['attempts'][-2]['cause']['text']}; "

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "common/hostlist.h"
+#include "common/check.h"
 
 namespace muster::scenarios {
 namespace {
@@ -28,14 +28,19 @@ std::string Key(const Message& message) {
   return fmt::format("{}.{}", message.job_id(), message.attempt());
 }
 
-template <typename Ranks>
-std::string Placed(const Ranks& ranks) {
-  std::map<std::string, std::vector<uint64_t>> by_node;
-  for (const v1::RankPlacement& rank : ranks) by_node[rank.node()].push_back(rank.rank());
+// "0-3"
+std::string RanksText(const v1::NodeShare& share) {
+  const uint32_t last = share.first_rank() + share.ranks() - 1;
+  return share.ranks() == 1 ? fmt::format("{}", last)
+                            : fmt::format("{}-{}", share.first_rank(), last);
+}
+
+template <typename Shares>
+std::string Placed(const Shares& shares) {
+  std::map<std::string, std::string> by_node;
+  for (const v1::NodeShare& share : shares) by_node[share.node()] = RanksText(share);
   std::string text;
-  for (const auto& [node, held] : by_node) {
-    text += fmt::format(" {}[{}]", node, FormatRanges(held));
-  }
+  for (const auto& [node, held] : by_node) text += fmt::format(" {}[{}]", node, held);
   return text;
 }
 
@@ -97,7 +102,7 @@ std::string RecordLine(const v1::Record& record) {
     }
     case v1::Record::kAttemptStarted:
       return "AttemptStarted " + Key(record.attempt_started()) +
-             Placed(record.attempt_started().ranks());
+             Placed(record.attempt_started().shares());
     case v1::Record::kAttemptStopping:
       return "AttemptStopping " + Key(record.attempt_stopping()) + " " +
              Outcome_(record.attempt_stopping().outcome()) +
@@ -141,16 +146,15 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
       return "Welcome";
     case v1::CoordinatorMessage::kStart: {
       const v1::StartRanks& start = message.start();
-      std::vector<uint64_t> here;
-      for (const auto& rank : start.ranks()) {
-        if (rank.node() == node) here.push_back(rank.rank());
-      }
+      CHECK(start.share().node() == node, "{} is sent the share of {}", node, start.share().node());
+      v1::GangOrder gang;
+      CHECK(gang.ParseFromString(start.gang()), "{} is sent a gang that cannot be read", node);
       std::string resume;
-      for (const auto& ref : start.resume()) {
+      for (const auto& ref : gang.resume()) {
         resume +=
             fmt::format("{}{}.a{}", resume.empty() ? " resume=" : ",", ref.step(), ref.attempt());
       }
-      return fmt::format("StartRanks {} ranks={}{}", Key(start), FormatRanges(here), resume);
+      return fmt::format("StartRanks {} ranks={}{}", Key(start), RanksText(start.share()), resume);
     }
     case v1::CoordinatorMessage::kStop:
       return fmt::format("StopRanks {} grace={}ms{}", Key(message.stop()),

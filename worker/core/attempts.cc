@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/hostlist.h"
 #include "worker/core/worker_core.h"
 
 namespace muster::worker::core {
@@ -19,7 +20,7 @@ void WorkerCore::Spawn(const AttemptKey& key, LocalAttempt& attempt) {
   attempt.report.set_state(v1::LOCAL_ATTEMPT_STATE_ACTIVE);
   Say("attempt " + AttemptName(key) +
       " starts: " + std::to_string(RanksOn(attempt.start, identity_.node()).size()) + " of " +
-      std::to_string(attempt.start.ranks_size()) + " ranks are here");
+      std::to_string(attempt.start.world_size()) + " ranks are here");
   OpenExchangeIfRoot(key, attempt);
   actions_.push_back(PublishRanks{key, RanksOn(attempt.start, identity_.node())});
   actions_.push_back(SpawnShim{key, attempt.start});
@@ -27,9 +28,21 @@ void WorkerCore::Spawn(const AttemptKey& key, LocalAttempt& attempt) {
 }
 
 void WorkerCore::OpenExchangeIfRoot(const AttemptKey& key, const LocalAttempt& attempt) {
-  if (attempt.start.nodes_size() == 0 || attempt.start.nodes(0).node() != identity_.node()) return;
+  if (attempt.start.nodes() == 0 || attempt.start.node_index() != 0) return;
+  v1::GangOrder gang;
+  if (!gang.ParseFromString(attempt.start.gang())) {
+    return Warn("attempt " + AttemptName(key) +
+                ": its order cannot be read; ranks of other nodes " +
+                "will not find this one; are coordinator and worker of one release?");
+  }
   OpenExchange open{key, {}};
-  for (const v1::AttemptNode& node : attempt.start.nodes()) open.nodes.push_back(node.node());
+  for (const v1::NodeRun& run : gang.nodes()) {
+    std::string name = run.name();
+    for (uint32_t i = 0; i < run.nodes(); ++i) {
+      open.nodes.push_back(name);
+      name = NextName(name);
+    }
+  }
   actions_.push_back(std::move(open));
 }
 
@@ -238,24 +251,19 @@ void WorkerCore::OnShimReport(const AttemptKey& key, LocalAttempt& attempt,
 void WorkerCore::OnShimExchange(const AttemptKey& key, const LocalAttempt& attempt,
                                 const v1::ShimExchange& exchange) {
   CallExchange call{key, false, "", {}};
-  int index = 0;
-  while (index < attempt.start.nodes_size() &&
-         attempt.start.nodes(index).node() != identity_.node()) {
-    ++index;
-  }
-  if (index == attempt.start.nodes_size()) {
+  if (attempt.start.share().node() != identity_.node()) {
     v1::WorkerToShim message;
     message.mutable_exchange_result()->set_key(exchange.key());
     message.mutable_exchange_result()->set_error("node " + identity_.node() +
-                                                 " is not in the attempt's list of nodes");
+                                                 " holds no rank of the attempt");
     return ToShim(key, std::move(message));
   }
-  call.here = index == 0;
-  call.peer_address = attempt.start.nodes(0).peer_address();
+  call.here = attempt.start.node_index() == 0;
+  call.peer_address = attempt.start.root_address();
   call.request.set_job_id(key.job.value());
   call.request.set_attempt(key.attempt.value());
   call.request.set_key(exchange.key());
-  call.request.set_node_index(static_cast<uint32_t>(index));
+  call.request.set_node_index(attempt.start.node_index());
   call.request.set_participants(exchange.participants());
   call.request.set_blob(exchange.blob());
   actions_.push_back(std::move(call));

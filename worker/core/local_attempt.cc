@@ -1,6 +1,7 @@
 #include "worker/core/local_attempt.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace muster::worker::core {
 
@@ -23,11 +24,9 @@ bool IsPresent(const LocalAttempt& attempt) {
 }
 
 std::vector<uint32_t> RanksOn(const v1::StartRanks& start, const std::string& node) {
-  std::vector<uint32_t> ranks;
-  for (const v1::RankPlacement& placement : start.ranks()) {
-    if (placement.node() == node) ranks.push_back(placement.rank());
-  }
-  std::sort(ranks.begin(), ranks.end());
+  if (start.share().node() != node) return {};
+  std::vector<uint32_t> ranks(start.share().ranks());
+  std::iota(ranks.begin(), ranks.end(), start.share().first_rank());
   return ranks;
 }
 

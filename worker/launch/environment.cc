@@ -45,31 +45,26 @@ struct Standing {
   std::string slots;
 };
 
-Standing StandingOf(const v1::ShimOrder& order, uint32_t rank) {
+Standing StandingOf(const Launch& launch, uint32_t rank) {
+  const v1::NodeShare& share = launch.order.start().share();
+  CHECK(rank >= share.first_rank() && rank < share.first_rank() + share.ranks(),
+        "rank {} is not on this node", rank);
   Standing standing;
-  const v1::StartRanks& start = order.start();
-  standing.world_size = static_cast<uint32_t>(start.ranks_size());
-  standing.nodes = static_cast<uint32_t>(start.nodes_size());
-  standing.ranks_per_node.resize(standing.nodes);
-  bool found = false;
-  for (uint32_t node = 0; node < standing.nodes; ++node) {
-    const std::string& name = start.nodes(static_cast<int>(node)).node();
-    standing.node_names.push_back(name);
-    if (name == order.node()) standing.node_rank = node;
-    for (const v1::RankPlacement& placement : start.ranks()) {
-      if (placement.node() == name) ++standing.ranks_per_node[node];
-    }
+  standing.world_size = launch.world_size;
+  standing.nodes = static_cast<uint32_t>(launch.nodes.size());
+  for (const LaunchNode& node : launch.nodes) {
+    standing.node_names.push_back(node.name);
+    standing.ranks_per_node.push_back(node.ranks);
   }
-  for (const v1::RankPlacement& placement : start.ranks()) {
-    if (placement.node() == order.node()) ++standing.local_size;
-    if (placement.rank() != rank) continue;
-    found = true;
-    standing.local_rank = placement.local_rank();
-    for (uint32_t slot : placement.slots()) {
-      standing.slots += fmt::format("{}{}", standing.slots.empty() ? "" : ",", slot);
-    }
+  standing.node_rank = launch.order.start().node_index();
+  standing.local_size = share.ranks();
+  standing.local_rank = rank - share.first_rank();
+  const int per_rank = share.slots_size() / static_cast<int>(share.ranks());
+  for (int i = 0; i < per_rank; ++i) {
+    standing.slots +=
+        fmt::format("{}{}", i == 0 ? "" : ",",
+                    share.slots(static_cast<int>(standing.local_rank) * per_rank + i));
   }
-  CHECK(found, "rank {} is not in the order", rank);
   return standing;
 }
 
@@ -85,11 +80,11 @@ class Variables {
   Environment lines_;
 };
 
-void SetOurs(const v1::ShimOrder& order, uint32_t rank, const Standing& standing,
-             const LocalFacts& facts, Variables* out) {
-  const v1::StartRanks& start = order.start();
+void SetOurs(const Launch& launch, uint32_t rank, const Standing& standing, const LocalFacts& facts,
+             Variables* out) {
+  const v1::StartRanks& start = launch.order.start();
   std::string mesh;
-  for (const v1::Axis& axis : start.spec().mesh()) {
+  for (const v1::Axis& axis : launch.gang.spec().mesh()) {
     mesh += fmt::format("{}{}={}", mesh.empty() ? "" : ",", axis.name(), axis.size());
   }
   out->Set("MUSTER_RANK", rank);
@@ -97,7 +92,7 @@ void SetOurs(const v1::ShimOrder& order, uint32_t rank, const Standing& standing
   out->Set("MUSTER_LOCAL_RANK", standing.local_rank);
   out->Set("MUSTER_LOCAL_WORLD_SIZE", standing.local_size);
   out->Set("MUSTER_NODE_RANK", standing.node_rank);
-  out->Set("MUSTER_NODE", order.node());
+  out->Set("MUSTER_NODE", launch.order.node());
   out->Set("MUSTER_JOB_ID", start.job_id());
   out->Set("MUSTER_JOB_UID", start.job_uid());
   out->Set("MUSTER_ATTEMPT", start.attempt());
@@ -107,11 +102,10 @@ void SetOurs(const v1::ShimOrder& order, uint32_t rank, const Standing& standing
   out->Set("TMPDIR", facts.temp_folder);
 }
 
-void SetTorchrun(const v1::ShimOrder& order, uint32_t rank, const Standing& standing,
-                 Variables* out) {
-  const v1::StartRanks& start = order.start();
-  std::string master = start.nodes_size() > 0 ? HostOf(start.nodes(0).peer_address()) : "";
-  if (master.empty() || start.nodes_size() == 1) master = "127.0.0.1";
+void SetTorchrun(const Launch& launch, uint32_t rank, const Standing& standing, Variables* out) {
+  const v1::StartRanks& start = launch.order.start();
+  std::string master = HostOf(start.root_address());
+  if (master.empty() || standing.nodes == 1) master = "127.0.0.1";
   const uint64_t turn = start.job_id() * 131 + start.attempt();
   out->Set("RANK", rank);
   out->Set("WORLD_SIZE", standing.world_size);
@@ -122,7 +116,7 @@ void SetTorchrun(const v1::ShimOrder& order, uint32_t rank, const Standing& stan
   out->Set("MASTER_PORT", kMasterPortFirst + turn % kMasterPorts);
 }
 
-void SetOpenMpi(const v1::ShimOrder& order, uint32_t rank, const Standing& standing,
+void SetOpenMpi(const Launch& launch, uint32_t rank, const Standing& standing,
                 const LocalFacts& facts, Variables* out) {
   out->Set("OMPI_COMM_WORLD_RANK", rank);
   out->Set("OMPI_COMM_WORLD_SIZE", standing.world_size);
@@ -130,7 +124,7 @@ void SetOpenMpi(const v1::ShimOrder& order, uint32_t rank, const Standing& stand
   out->Set("OMPI_COMM_WORLD_LOCAL_SIZE", standing.local_size);
   out->Set("OMPI_COMM_WORLD_NODE_RANK", standing.local_rank);
   out->Set("OMPI_UNIVERSE_SIZE", standing.world_size);
-  if (!NeedsMpi(order.start().spec())) return;
+  if (!NeedsMpi(launch.gang.spec())) return;
 
   // Without it Open MPI takes every rank for a world of its own.
   out->Set("JSM_JSRUN_PORT", 1);
@@ -139,10 +133,9 @@ void SetOpenMpi(const v1::ShimOrder& order, uint32_t rank, const Standing& stand
   out->Set("OMPI_MCA_btl", "self,vader,tcp");
   out->Set("OMPI_MCA_btl_vader_backing_directory", facts.memory_folder);
   out->Set("OMPI_MCA_orte_tmpdir_base", facts.temp_folder);
-  bool loopback = IsLoopback(order.host_address());
-  for (const v1::AttemptNode& node : order.start().nodes()) {
-    loopback = loopback && IsLoopback(HostOf(node.peer_address()));
-  }
+  // Whoever reaches a root on the loopback is on its machine.
+  const bool loopback = IsLoopback(launch.order.host_address()) &&
+                        IsLoopback(HostOf(launch.order.start().root_address()));
   if (loopback) {
     out->Set("OMPI_MCA_btl_tcp_if_include", "lo");
   } else if (!facts.interface.empty()) {
@@ -155,8 +148,8 @@ void SetOpenMpi(const v1::ShimOrder& order, uint32_t rank, const Standing& stand
   if (ranks_here >= facts.cores) out->Set("OMPI_MCA_mpi_yield_when_idle", 1);
 }
 
-void SetSlurm(const v1::ShimOrder& order, uint32_t rank, const Standing& standing, Variables* out) {
-  const v1::StartRanks& start = order.start();
+void SetSlurm(const Launch& launch, uint32_t rank, const Standing& standing, Variables* out) {
+  const v1::StartRanks& start = launch.order.start();
   const std::string nodes = FormatHostlist(standing.node_names);
   std::string tasks_per_node;
   for (size_t node = 0; node < standing.ranks_per_node.size();) {
@@ -172,7 +165,7 @@ void SetSlurm(const v1::ShimOrder& order, uint32_t rank, const Standing& standin
   }
   out->Set("SLURM_JOB_ID", start.job_id());
   out->Set("SLURM_JOBID", start.job_id());
-  out->Set("SLURM_JOB_NAME", start.spec().name());
+  out->Set("SLURM_JOB_NAME", launch.gang.spec().name());
   out->Set("SLURM_RESTART_COUNT", start.attempt() > 0 ? start.attempt() - 1 : 0);
   out->Set("SLURM_PROCID", rank);
   out->Set("SLURM_LOCALID", standing.local_rank);
@@ -185,7 +178,7 @@ void SetSlurm(const v1::ShimOrder& order, uint32_t rank, const Standing& standin
   out->Set("SLURM_STEP_NODELIST", nodes);
   out->Set("SLURM_NODELIST", nodes);
   out->Set("SLURM_TASKS_PER_NODE", tasks_per_node);
-  out->Set("SLURMD_NODENAME", order.node());
+  out->Set("SLURMD_NODENAME", launch.order.node());
 }
 
 std::string NameOf(const std::string& line) { return line.substr(0, line.find('=')); }
@@ -204,14 +197,14 @@ Environment Inherited(const Environment& own) {
   return Merge({kept});
 }
 
-Environment RankVariables(const v1::ShimOrder& order, uint32_t rank, const LocalFacts& facts) {
-  const Standing standing = StandingOf(order, rank);
+Environment RankVariables(const Launch& launch, uint32_t rank, const LocalFacts& facts) {
+  const Standing standing = StandingOf(launch, rank);
   Variables out;
-  SetOurs(order, rank, standing, facts, &out);
-  SetTorchrun(order, rank, standing, &out);
-  SetOpenMpi(order, rank, standing, facts, &out);
-  SetSlurm(order, rank, standing, &out);
-  const v1::JobSpec& spec = order.start().spec();
+  SetOurs(launch, rank, standing, facts, &out);
+  SetTorchrun(launch, rank, standing, &out);
+  SetOpenMpi(launch, rank, standing, facts, &out);
+  SetSlurm(launch, rank, standing, &out);
+  const v1::JobSpec& spec = launch.gang.spec();
   const uint32_t threads = spec.train().threads_per_rank() > 0 ? spec.train().threads_per_rank()
                                                                : spec.resources().slots_per_rank();
   out.Set("OMP_NUM_THREADS", std::max(1u, threads));

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "muster/v1/shim.pb.h"
+#include "worker/launch/launch.h"
 
 namespace muster::worker::launch {
 
@@ -28,9 +28,8 @@ struct LocalFacts {
 // libraries' settings.
 Environment Inherited(const Environment& own);
 
-// The families' variables for one rank of the order. Pure. The rank must be in the order and on
-// its node.
-Environment RankVariables(const v1::ShimOrder& order, uint32_t rank, const LocalFacts& facts);
+// The families' variables for one rank of this node. Pure.
+Environment RankVariables(const Launch& launch, uint32_t rank, const LocalFacts& facts);
 
 // Later ones win.
 Environment Merge(const std::vector<Environment>& environments);

@@ -20,7 +20,7 @@ namespace {
 struct HostState {
   Exchange* exchange = nullptr;
   std::string name_space;
-  std::map<uint32_t, std::string> node_of_rank;
+  Launch launch;
   std::mutex mutex;
   std::map<std::string, uint64_t> fences;  // by participants: how many there were
 };
@@ -97,15 +97,16 @@ pmix_status_t FenceNb(const pmix_proc_t procs[], size_t count, const pmix_info_t
   std::string blob(data == nullptr ? "" : std::string(data, size));
   std::free(data);  // ours by the library's contract
   HostState& state = State();
-  std::set<std::string> nodes;
+  std::set<uint32_t> nodes;
   std::string participants;
   for (size_t i = 0; i < count; ++i) {
-    for (const auto& [rank, node] : state.node_of_rank) {
-      if (procs[i].rank == PMIX_RANK_WILDCARD || procs[i].rank == rank) nodes.insert(node);
+    if (procs[i].rank == PMIX_RANK_WILDCARD) {
+      for (uint32_t node = 0; node < state.launch.nodes.size(); ++node) nodes.insert(node);
+      participants += "*,";
+    } else if (procs[i].rank < state.launch.world_size) {
+      nodes.insert(state.launch.NodeOf(procs[i].rank));
+      participants += fmt::format("{},", static_cast<uint32_t>(procs[i].rank));
     }
-    participants += procs[i].rank == PMIX_RANK_WILDCARD
-                        ? "*,"
-                        : fmt::format("{},", static_cast<uint32_t>(procs[i].rank));
   }
   uint64_t turn = 0;
   {
@@ -161,33 +162,29 @@ std::string Join(const std::vector<std::string>& parts, const char* separator) {
   return joined;
 }
 
+// "4,5,6,7"
+std::string RankNumbers(uint32_t first, uint32_t count) {
+  std::vector<std::string> numbers;
+  for (uint32_t rank = first; rank < first + count; ++rank) numbers.push_back(std::to_string(rank));
+  return Join(numbers, ",");
+}
+
 // Everything PMIx wants to know about the whole attempt.
-absl::StatusOr<Infos> NamespaceInfos(const v1::StartRanks& start, const std::string& node,
-                                     const std::string& folder, const std::string& name_space) {
+absl::StatusOr<Infos> NamespaceInfos(const Launch& launch, const std::string& folder,
+                                     const std::string& name_space) {
+  const v1::NodeShare& share = launch.order.start().share();
   std::vector<std::string> nodes;
   std::vector<std::string> ranks_of_nodes;
-  std::vector<std::string> local_peers;
-  std::map<std::string, uint32_t> node_number;
-  for (const v1::AttemptNode& entry : start.nodes()) {
-    std::vector<std::string> ranks;
-    for (const v1::RankPlacement& placement : start.ranks()) {
-      if (placement.node() == entry.node()) ranks.push_back(std::to_string(placement.rank()));
-    }
-    node_number[entry.node()] = static_cast<uint32_t>(nodes.size());
-    nodes.push_back(entry.node());
-    ranks_of_nodes.push_back(Join(ranks, ","));
-    if (entry.node() == node) local_peers = ranks;
-  }
-  if (local_peers.empty()) {
-    return InvalidArgument("start job {} attempt {}: no rank of it is on node {}", start.job_id(),
-                           start.attempt(), node);
+  for (const LaunchNode& node : launch.nodes) {
+    nodes.push_back(node.name);
+    ranks_of_nodes.push_back(RankNumbers(node.first_rank, node.ranks));
   }
   MUSTER_ASSIGN_OR_RETURN(const std::string node_map,
                           Packed(PMIx_generate_regex, Join(nodes, ",")));
   MUSTER_ASSIGN_OR_RETURN(const std::string proc_map,
                           Packed(PMIx_generate_ppn, Join(ranks_of_nodes, ";")));
-  const auto world = static_cast<uint32_t>(start.ranks_size());
-  const auto local = static_cast<uint32_t>(local_peers.size());
+  const uint32_t world = launch.world_size;
+  const uint32_t local = share.ranks();
 
   Infos infos;
   infos.Text(PMIX_NODE_MAP, node_map);
@@ -199,33 +196,38 @@ absl::StatusOr<Infos> NamespaceInfos(const v1::StartRanks& start, const std::str
   infos.U32(PMIX_NUM_NODES, static_cast<uint32_t>(nodes.size()));
   infos.U32(PMIX_LOCAL_SIZE, local);
   infos.U32(PMIX_NODE_SIZE, local);
-  infos.Text(PMIX_LOCAL_PEERS, Join(local_peers, ","));
-  infos.Rank(PMIX_LOCALLDR, static_cast<pmix_rank_t>(std::stoul(local_peers.front())));
-  infos.U32(PMIX_NODEID, node_number[node]);
+  infos.Text(PMIX_LOCAL_PEERS, RankNumbers(share.first_rank(), share.ranks()));
+  infos.Rank(PMIX_LOCALLDR, share.first_rank());
+  infos.U32(PMIX_NODEID, launch.order.start().node_index());
   infos.U32(PMIX_JOB_NUM_APPS, 1);
   infos.Text(PMIX_TMPDIR, folder);
   infos.Text(PMIX_NSDIR, folder + "/ranks");
-  for (const v1::RankPlacement& placement : start.ranks()) {
-    Infos rank;
-    rank.Rank(PMIX_RANK, placement.rank());
-    rank.U32(PMIX_APPNUM, 0);
-    rank.Rank(PMIX_GLOBAL_RANK, placement.rank());
-    rank.Rank(PMIX_APP_RANK, placement.rank());
-    rank.U16(PMIX_LOCAL_RANK, static_cast<uint16_t>(placement.local_rank()));
-    rank.U16(PMIX_NODE_RANK, static_cast<uint16_t>(placement.local_rank()));
-    rank.U32(PMIX_NODEID, node_number[placement.node()]);
-    rank.Text(PMIX_HOSTNAME, placement.node());
-    infos.Array(PMIX_PROC_DATA, std::move(rank));
+  for (uint32_t index = 0; index < launch.nodes.size(); ++index) {
+    const LaunchNode& node = launch.nodes[index];
+    for (uint32_t local_rank = 0; local_rank < node.ranks; ++local_rank) {
+      const pmix_rank_t number = node.first_rank + local_rank;
+      Infos rank;
+      rank.Rank(PMIX_RANK, number);
+      rank.U32(PMIX_APPNUM, 0);
+      rank.Rank(PMIX_GLOBAL_RANK, number);
+      rank.Rank(PMIX_APP_RANK, number);
+      rank.U16(PMIX_LOCAL_RANK, static_cast<uint16_t>(local_rank));
+      rank.U16(PMIX_NODE_RANK, static_cast<uint16_t>(local_rank));
+      rank.U32(PMIX_NODEID, index);
+      rank.Text(PMIX_HOSTNAME, node.name);
+      infos.Array(PMIX_PROC_DATA, std::move(rank));
+    }
   }
   return infos;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<PmixHost>> PmixHost::Start(const v1::StartRanks& start,
-                                                          const std::string& node,
+absl::StatusOr<std::unique_ptr<PmixHost>> PmixHost::Start(const Launch& launch,
                                                           const std::string& folder,
                                                           Exchange* exchange) {
+  const v1::StartRanks& start = launch.order.start();
+  const std::string& node = launch.order.node();
   HostState& state = State();
   if (state.exchange != nullptr) {
     return FailedPrecondition("start PMIx for {}: this process hosts {} already", start.job_uid(),
@@ -234,9 +236,7 @@ absl::StatusOr<std::unique_ptr<PmixHost>> PmixHost::Start(const v1::StartRanks& 
   state.exchange = exchange;
   // Fresh for every attempt: what a killed one left inside Open MPI's reach is then never found.
   state.name_space = fmt::format("muster.{}.{}", start.job_uid(), start.attempt());
-  for (const v1::RankPlacement& placement : start.ranks()) {
-    state.node_of_rank[placement.rank()] = placement.node();
-  }
+  state.launch = launch;
   setenv("PMIX_MCA_gds", "hash", 1);
 
   Infos server;
@@ -249,22 +249,21 @@ absl::StatusOr<std::unique_ptr<PmixHost>> PmixHost::Start(const v1::StartRanks& 
   pmix_status_t status = PMIx_server_init(&module, server.data(), server.size());
   if (status != PMIX_SUCCESS) return PmixError(status, "start the PMIx server in " + folder);
 
-  MUSTER_ASSIGN_OR_RETURN(Infos infos, NamespaceInfos(start, node, folder, state.name_space));
-  int local = 0;
-  for (const v1::RankPlacement& placement : start.ranks()) local += placement.node() == node;
+  MUSTER_ASSIGN_OR_RETURN(Infos infos, NamespaceInfos(launch, folder, state.name_space));
+  const auto local = static_cast<int>(start.share().ranks());
   // Without a callback these two block until done.
   status = PMIx_server_register_nspace(state.name_space.c_str(), local, infos.data(), infos.size(),
                                        nullptr, nullptr);
   if (status != PMIX_SUCCESS && status != PMIX_OPERATION_SUCCEEDED) {
     return PmixError(status, "register " + state.name_space + " with PMIx");
   }
-  for (const v1::RankPlacement& placement : start.ranks()) {
-    if (placement.node() != node) continue;
+  for (uint32_t i = 0; i < start.share().ranks(); ++i) {
+    const uint32_t rank = start.share().first_rank() + i;
     pmix_proc_t proc;
-    PMIX_LOAD_PROCID(&proc, state.name_space.c_str(), placement.rank());
+    PMIX_LOAD_PROCID(&proc, state.name_space.c_str(), rank);
     status = PMIx_server_register_client(&proc, getuid(), getgid(), nullptr, nullptr, nullptr);
     if (status != PMIX_SUCCESS && status != PMIX_OPERATION_SUCCEEDED) {
-      return PmixError(status, fmt::format("register rank {} with PMIx", placement.rank()));
+      return PmixError(status, fmt::format("register rank {} with PMIx", rank));
     }
   }
   return std::unique_ptr<PmixHost>(new PmixHost(state.name_space));

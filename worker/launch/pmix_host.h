@@ -11,9 +11,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "muster/v1/worker_stream.pb.h"
 #include "worker/launch/environment.h"
 #include "worker/launch/exchange.h"
+#include "worker/launch/launch.h"
 
 namespace muster::worker::launch {
 
@@ -21,8 +21,7 @@ class PmixHost {
  public:
   // Node names are Muster's, so nodes that share a machine stay apart. `folder` holds the server's
   // files. `exchange` must outlive the process's last rank.
-  static absl::StatusOr<std::unique_ptr<PmixHost>> Start(const v1::StartRanks& start,
-                                                         const std::string& node,
+  static absl::StatusOr<std::unique_ptr<PmixHost>> Start(const Launch& launch,
                                                          const std::string& folder,
                                                          Exchange* exchange);
 

@@ -41,20 +41,20 @@ void BlockSignals() {
   sigprocmask(SIG_BLOCK, &blocked, nullptr);
 }
 
-absl::StatusOr<v1::ShimOrder> ReadOrder(const std::string& folder) {
+absl::StatusOr<launch::Launch> ReadOrder(const std::string& folder) {
   const std::string path = folder + "/" + kOrderFile;
   MUSTER_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
   v1::ShimOrder order;
   if (!order.ParseFromString(bytes)) {
     return DataLoss("{}: not an order; muster-worker writes it, of the same release", path);
   }
-  return order;
+  return launch::OpenOrder(std::move(order));
 }
 
 absl::Status RunIn(const std::string& folder) {
-  MUSTER_ASSIGN_OR_RETURN(v1::ShimOrder order, ReadOrder(folder));
+  MUSTER_ASSIGN_OR_RETURN(launch::Launch launch, ReadOrder(folder));
   // A thread's death is what ranks are bound to: this one lives as long as the process.
-  Shim shim(folder, std::move(order));
+  Shim shim(folder, std::move(launch));
   return shim.Run();
 }
 

@@ -21,22 +21,27 @@ std::string Hex(const std::string& bytes) {
 
 }  // namespace
 
-RankCommand CommandOf(const v1::ShimOrder& order, const std::string& folder) {
-  const v1::StartRanks& start = order.start();
+RankCommand CommandOf(const launch::Launch& launch, const std::string& folder) {
+  const v1::StartRanks& start = launch.order.start();
+  const v1::JobSpec& spec = launch.gang.spec();
   RankCommand command;
   command.working_dir = folder;
-  if (start.spec().has_program()) {
-    const v1::ProgramSpec& program = start.spec().program();
+  if (spec.has_program()) {
+    const v1::ProgramSpec& program = spec.program();
     command.arguments.assign(program.command().begin(), program.command().end());
     if (!program.working_dir().empty()) command.working_dir = program.working_dir();
     return command;
   }
-  command.arguments = {
-      order.trainer_path(), "run",
-      "--config",           folder + "/" + kJobFile,
-      "--resume",           folder + "/" + kResumeFile,
-      "--checkpoints",      start.spec().checkpoint().path() + "/" + start.job_uid(),
-      "--attempt",          std::to_string(start.attempt())};
+  command.arguments = {launch.order.trainer_path(),
+                       "run",
+                       "--config",
+                       folder + "/" + kJobFile,
+                       "--resume",
+                       folder + "/" + kResumeFile,
+                       "--checkpoints",
+                       spec.checkpoint().path() + "/" + start.job_uid(),
+                       "--attempt",
+                       std::to_string(start.attempt())};
   return command;
 }
 
@@ -54,12 +59,12 @@ std::string FindProgram(const std::string& program, const launch::Environment& e
   return program;
 }
 
-absl::Status WriteJobFiles(const v1::ShimOrder& order, const std::string& folder) {
-  const v1::StartRanks& start = order.start();
-  if (start.spec().has_program()) return absl::OkStatus();
-  MUSTER_RETURN_IF_ERROR(ReplaceFile(folder + "/" + kJobFile, spec::JobSpecToJson(start.spec())));
+absl::Status WriteJobFiles(const launch::Launch& launch, const std::string& folder) {
+  const v1::JobSpec& spec = launch.gang.spec();
+  if (spec.has_program()) return absl::OkStatus();
+  MUSTER_RETURN_IF_ERROR(ReplaceFile(folder + "/" + kJobFile, muster::spec::JobSpecToJson(spec)));
   nlohmann::json resume = nlohmann::json::array();
-  for (const v1::CheckpointRef& checkpoint : start.resume()) {
+  for (const v1::CheckpointRef& checkpoint : launch.gang.resume()) {
     resume.push_back({{"step", checkpoint.step()},
                       {"attempt", checkpoint.attempt()},
                       {"manifest_sha256", Hex(checkpoint.manifest_sha256())}});

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <numeric>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -31,11 +32,10 @@ constexpr int64_t kReportEveryMs = 250;
 constexpr int64_t kSweepEveryMs = 20;
 constexpr uint32_t kOrphanGraceDefaultMs = 60000;
 
-std::vector<uint32_t> RanksOn(const v1::ShimOrder& order) {
-  std::vector<uint32_t> ranks;
-  for (const v1::RankPlacement& placement : order.start().ranks()) {
-    if (placement.node() == order.node()) ranks.push_back(placement.rank());
-  }
+std::vector<uint32_t> RanksHere(const launch::Launch& launch) {
+  const v1::NodeShare& share = launch.order.start().share();
+  std::vector<uint32_t> ranks(share.ranks());
+  std::iota(ranks.begin(), ranks.end(), share.first_rank());
   return ranks;
 }
 
@@ -54,23 +54,22 @@ bool Take(const std::string& body, Part* part) {
 
 }  // namespace
 
-Shim::Shim(std::string folder, v1::ShimOrder order)
+Shim::Shim(std::string folder, launch::Launch launch)
     : folder_(std::move(folder)),
-      order_(std::move(order)),
-      local_ranks_(RanksOn(order_)),
-      attempt_(order_.start().job_id(), order_.start().attempt(), local_ranks_,
-               !order_.start().spec().has_program()),
-      commits_(order_.start().job_id(), order_.start().attempt()),
+      launch_(std::move(launch)),
+      local_ranks_(RanksHere(launch_)),
+      attempt_(launch_.order.start().job_id(), launch_.order.start().attempt(), local_ranks_,
+               !launch_.gang.spec().has_program()),
+      commits_(launch_.order.start().job_id(), launch_.order.start().attempt()),
       exchange_(
-          &loop_, local_ranks_, static_cast<uint32_t>(order_.start().ranks_size()),
-          static_cast<uint32_t>(order_.start().nodes_size()),
+          &loop_, local_ranks_, launch_.world_size, static_cast<uint32_t>(launch_.nodes.size()),
           [this](const v1::ShimToWorker& message) { worker_.Send(message); },
           [this](uint32_t rank, uint32_t id, const absl::StatusOr<std::string>& bytes) {
             ReplyToRank(rank, MUSTER_FRAME_EXCHANGE_RESULT, id, bytes);
           }),
       worker_(&loop_, {[this] { WorkerCame(); },
                        [this] {
-                         const uint32_t grace_ms = order_.orphan_grace_ms();
+                         const uint32_t grace_ms = launch_.order.orphan_grace_ms();
                          orphan_at_ms_ =
                              MonotonicMs() + (grace_ms > 0 ? grace_ms : kOrphanGraceDefaultMs);
                        },
@@ -98,10 +97,6 @@ absl::Status Shim::Run() {
 }
 
 absl::Status Shim::Prepare() {
-  if (local_ranks_.empty()) {
-    return InvalidArgument("{}/{}: no rank of the attempt is on node \"{}\"", folder_, kOrderFile,
-                           order_.node());
-  }
   struct stat info = {};
   if (stat((folder_ + "/" + kProcessFile).c_str(), &info) == 0) {
     return FailedPrecondition("{}: its ranks were started before; an attempt runs once", folder_);
@@ -115,7 +110,7 @@ absl::Status Shim::Prepare() {
   facts_.scope = scope_;
   facts_.temp_folder = folder_ + "/" + kTempFolder;
   facts_.memory_folder = SharedMemoryFolder(scope_);
-  facts_.interface = launch::InterfaceOf(order_.host_address());
+  facts_.interface = launch::InterfaceOf(launch_.order.host_address());
   facts_.cores = std::max(1u, std::thread::hardware_concurrency());
   if (access("/dev/shm", W_OK) != 0) facts_.memory_folder = facts_.temp_folder;
   for (const std::string& path :
@@ -126,8 +121,8 @@ absl::Status Shim::Prepare() {
   }
   MUSTER_RETURN_IF_ERROR(loop_.Open());
   MUSTER_RETURN_IF_ERROR(WatchSignals());
-  MUSTER_RETURN_IF_ERROR(WriteJobFiles(order_, folder_));
-  const uint32_t grace_ms = order_.orphan_grace_ms();
+  MUSTER_RETURN_IF_ERROR(WriteJobFiles(launch_, folder_));
+  const uint32_t grace_ms = launch_.order.orphan_grace_ms();
   orphan_at_ms_ = MonotonicMs() + (grace_ms > 0 ? grace_ms : kOrphanGraceDefaultMs);
   return worker_.Listen(folder_);
 }
@@ -152,7 +147,7 @@ void Shim::OnSignal() {
 
 absl::StatusOr<launch::Environment> Shim::EnvironmentOf(uint32_t rank) {
   std::vector<launch::Environment> parts = {launch::Inherited(OwnEnvironment()),
-                                            launch::RankVariables(order_, rank, facts_)};
+                                            launch::RankVariables(launch_, rank, facts_)};
   if (pmix_ != nullptr) {
     MUSTER_ASSIGN_OR_RETURN(launch::Environment pmix, pmix_->RankVariables(rank));
     parts.push_back(std::move(pmix));
@@ -162,9 +157,8 @@ absl::StatusOr<launch::Environment> Shim::EnvironmentOf(uint32_t rank) {
 
 void Shim::SpawnRanks() {
   absl::Status ready;
-  if (launch::NeedsMpi(order_.start().spec())) {
-    auto pmix = launch::PmixHost::Start(order_.start(), order_.node(), folder_ + "/" + kPmixFolder,
-                                        &exchange_);
+  if (launch::NeedsMpi(launch_.gang.spec())) {
+    auto pmix = launch::PmixHost::Start(launch_, folder_ + "/" + kPmixFolder, &exchange_);
     if (pmix.ok()) {
       pmix_ = std::move(*pmix);
     } else {
@@ -187,9 +181,9 @@ void Shim::SpawnRanks() {
     RankProcess::Setup setup;
     setup.rank = rank;
     setup.folder = folder_;
-    setup.log_folder = fmt::format("{}/{}", order_.log_dir(), rank);
-    setup.log_bytes_max = order_.log_bytes_max();
-    setup.command = CommandOf(order_, folder_);
+    setup.log_folder = fmt::format("{}/{}", launch_.order.log_dir(), rank);
+    setup.log_bytes_max = launch_.order.log_bytes_max();
+    setup.command = CommandOf(launch_, folder_);
     setup.environment = *std::move(environment);
     auto process = RankProcess::Spawn(
         setup, &loop_,
@@ -286,7 +280,7 @@ void Shim::FromRank(uint32_t rank, muster_frame_type type, const std::string& bo
 
 void Shim::Hello(uint32_t rank, const std::string& body) {
   muster_frame_hello hello = {};
-  const auto world_size = static_cast<uint32_t>(order_.start().ranks_size());
+  const uint32_t world_size = launch_.world_size;
   absl::StatusOr<std::string> reply = std::string();
   if (!Take(body, &hello) || hello.rank != rank || hello.world_size != world_size) {
     reply = InvalidArgument(

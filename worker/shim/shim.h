@@ -24,7 +24,7 @@ namespace muster::worker::shim {
 class Shim {
  public:
   // folder: absolute, with its order. SIGCHLD and SIGTERM must be blocked in every thread.
-  Shim(std::string folder, v1::ShimOrder order);
+  Shim(std::string folder, launch::Launch launch);
   ~Shim();
 
   // Returns when the worker said so (ShimExit), when no worker came back in time, or on SIGTERM;
@@ -54,7 +54,7 @@ class Shim {
   absl::Status RemoveTraces();
 
   std::string folder_;
-  v1::ShimOrder order_;
+  launch::Launch launch_;
   std::string scope_;
   std::vector<uint32_t> local_ranks_;
   Loop loop_;

@@ -49,11 +49,16 @@ TEST(JobTable, OneLineAJob) {
 
 TEST(PlacementText, GroupsRanksByNode) {
   v1::PlanJobResponse plan;
-  for (uint32_t rank = 0; rank < 5; ++rank) {
-    plan.add_ranks()->set_rank(rank);
-    plan.mutable_ranks(static_cast<int>(rank))->set_node(rank < 3 ? "n1" : rank < 4 ? "n2" : "n3");
+  uint32_t first = 0;
+  for (const auto& [node, ranks] :
+       {std::pair("n1", 3u), std::pair("n2", 1u), std::pair("n3", 1u)}) {
+    v1::NodeShare* share = plan.add_shares();
+    share->set_node(node);
+    share->set_first_rank(first);
+    share->set_ranks(ranks);
+    first += ranks;
   }
-  EXPECT_EQ(PlacementText(plan.ranks()), "ranks 0-2 on n1, rank 3 on n2, rank 4 on n3");
+  EXPECT_EQ(PlacementText(plan.shares()), "ranks 0-2 on n1, rank 3 on n2, rank 4 on n3");
 }
 
 TEST(ProgressText, HowFarHowFastHowLong) {

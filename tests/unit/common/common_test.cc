@@ -22,6 +22,16 @@ TEST(Hostlist, FoldsRunsAndKeepsWidth) {
   EXPECT_EQ(FormatHostlist({}), "");
 }
 
+TEST(Hostlist, NamesInARow) {
+  EXPECT_EQ(NextName("n9"), "n10");
+  EXPECT_EQ(NextName("n09"), "n10");
+  EXPECT_EQ(NextName("rack3-n099"), "rack3-n100");
+  EXPECT_EQ(NextName("7"), "8");
+  EXPECT_EQ(NextName("head"), "");
+  EXPECT_EQ(NextName(""), "");
+  EXPECT_EQ(NextName("n1234567890123456789"), "");
+}
+
 TEST(Ranges, SortsAndCountsDuplicatesOnce) {
   EXPECT_EQ(FormatRanges({7, 0, 1, 3, 2, 3}), "0-3,7");
   EXPECT_EQ(FormatRanges({}), "");

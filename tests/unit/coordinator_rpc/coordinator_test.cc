@@ -30,7 +30,8 @@ TEST(Coordinator, RunsAJobFromSubmitToSuccess) {
   const v1::CoordinatorMessage order = worker.Await(v1::CoordinatorMessage::kStart);
   EXPECT_EQ(order.epoch(), worker.epoch());
   EXPECT_EQ(order.start().job_id(), job.id());
-  EXPECT_EQ(order.start().ranks_size(), 2);
+  EXPECT_EQ(order.start().share().ranks(), 2u);
+  EXPECT_EQ(order.start().world_size(), 2u);
 
   worker.Report(order.start(), v1::RANK_STATE_RUNNING);
   coordinator.WatchUntil(job.id(), 1, v1::EVENT_KIND_RUNNING);

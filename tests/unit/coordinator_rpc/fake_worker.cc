@@ -64,12 +64,12 @@ v1::AttemptReport FakeWorker::ReportOf(const v1::StartRanks& start, const std::s
   report.set_state(state == v1::RANK_STATE_EXITED ? v1::LOCAL_ATTEMPT_STATE_STOPPED
                                                   : v1::LOCAL_ATTEMPT_STATE_ACTIVE);
   report.set_report(number);
-  for (const v1::RankPlacement& placement : start.ranks()) {
-    if (placement.node() != node) continue;
+  EXPECT_EQ(start.share().node(), node);
+  for (uint32_t i = 0; i < start.share().ranks(); ++i) {
     v1::RankReport* rank = report.add_ranks();
-    rank->set_rank(placement.rank());
+    rank->set_rank(start.share().first_rank() + i);
     rank->set_state(state);
-    rank->set_pid(1'000 + placement.rank());
+    rank->set_pid(1'000 + rank->rank());
   }
   return report;
 }

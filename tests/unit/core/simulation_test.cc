@@ -132,11 +132,13 @@ class World {
       EXPECT_EQ(ends_.count(started.job_id()), 0u) << "an ended job is started";
       EXPECT_EQ(started.attempt(), ++newest_[started.job_id()]);
       live_.insert(started.job_id());
-      CheckMayStart(started.job_id(), static_cast<uint64_t>(started.ranks_size()));
-      for (const v1::RankPlacement& rank : started.ranks()) {
-        for (const uint32_t slot : rank.slots()) {
-          EXPECT_TRUE(used_.emplace(std::pair(rank.node(), slot), started.job_id()).second)
-              << "slot " << slot << " of " << rank.node() << " is given twice";
+      uint64_t ranks = 0;
+      for (const v1::NodeShare& share : started.shares()) ranks += share.ranks();
+      CheckMayStart(started.job_id(), ranks);
+      for (const v1::NodeShare& share : started.shares()) {
+        for (const uint32_t slot : share.slots()) {
+          EXPECT_TRUE(used_.emplace(std::pair(share.node(), slot), started.job_id()).second)
+              << "slot " << slot << " of " << share.node() << " is given twice";
         }
       }
     } else if (record.has_attempt_ended()) {
@@ -198,10 +200,13 @@ class World {
       const v1::StartRanks& start = message.start();
       const auto [at, added] = worker.attempts.try_emplace({start.job_id(), start.attempt()});
       if (!added) return;
-      for (const v1::RankPlacement& rank : start.ranks()) {
-        if (rank.node() == name) at->second.ranks.push_back(rank.rank());
+      EXPECT_EQ(start.share().node(), name);
+      for (uint32_t i = 0; i < start.share().ranks(); ++i) {
+        at->second.ranks.push_back(start.share().first_rank() + i);
       }
-      if (start.resume_size() > 0) at->second.first_step = start.resume(0).step();
+      v1::GangOrder gang;
+      EXPECT_TRUE(gang.ParseFromString(start.gang()));
+      if (gang.resume_size() > 0) at->second.first_step = gang.resume(0).step();
       at->second.step = at->second.first_step;
     } else if (message.has_stop()) {
       worker.attempts[{message.stop().job_id(), message.stop().attempt()}].killed = true;

@@ -31,13 +31,14 @@ FreeNode Open(const std::string& name, uint32_t slots, std::vector<uint32_t> fre
   return {NodeId(name), true, "", slots, std::move(free)};
 }
 
-// "n1:0,1 n2:0": the slots of each rank's node, in rank order.
-std::string Text(const std::vector<v1::RankPlacement>& ranks) {
+// "n1:0,1 n2:0": the node and slots of each rank, in rank order.
+std::string Text(const std::vector<v1::NodeShare>& shares) {
   std::string text;
-  for (const v1::RankPlacement& rank : ranks) {
-    text += (text.empty() ? "" : " ") + rank.node() + ":";
-    for (int i = 0; i < rank.slots_size(); ++i) {
-      text += (i == 0 ? "" : ",") + std::to_string(rank.slots(i));
+  for (const v1::NodeShare& share : shares) {
+    const int each = share.slots_size() / static_cast<int>(share.ranks());
+    for (int i = 0; i < share.slots_size(); ++i) {
+      if (i % each == 0) text += (text.empty() ? "" : " ") + share.node() + ":";
+      text += (i % each == 0 ? "" : ",") + std::to_string(share.slots(i));
     }
   }
   return text;
@@ -116,7 +117,7 @@ TEST(Plan, PlacesOneGang) {
       EXPECT_THAT(plan.head->reason, HasSubstr(item.waiting)) << item.name;
     } else {
       ASSERT_EQ(plan.placements.size(), 1u) << item.name;
-      EXPECT_EQ(Text(plan.placements[0].ranks), item.placed) << item.name;
+      EXPECT_EQ(Text(plan.placements[0].shares), item.placed) << item.name;
     }
   }
 }
@@ -137,17 +138,16 @@ TEST(Plan, TheHeadBlocksThoseBehindIt) {
 
 TEST(Plan, TakesThePreviousSlotsWhenFree) {
   const v1::JobSpec spec = Spec({{"data", 2}});
-  google::protobuf::RepeatedPtrField<v1::RankPlacement> previous;
-  for (uint32_t rank = 0; rank < 2; ++rank) {
-    v1::RankPlacement* placed = previous.Add();
-    placed->set_rank(rank);
-    placed->set_node("n2");
-    placed->add_slots(rank + 1);
-  }
+  google::protobuf::RepeatedPtrField<v1::NodeShare> previous;
+  v1::NodeShare* placed = previous.Add();
+  placed->set_node("n2");
+  placed->set_ranks(2);
+  placed->add_slots(1);
+  placed->add_slots(2);
   Snapshot snapshot;
   snapshot.nodes = {Open("n1", 2, {0, 1}), Open("n2", 3, {0, 1, 2})};
   snapshot.queue.push_back({JobId(1), &spec, &previous, 4, ""});
-  EXPECT_EQ(Text(MakePlan(snapshot).placements.at(0).ranks), "n2:1 n2:2");
+  EXPECT_EQ(Text(MakePlan(snapshot).placements.at(0).shares), "n2:1 n2:2");
   EXPECT_EQ(MakePlan(snapshot).placements.at(0).reason,
             "2 ranks on n2 (0-1): same nodes as attempt 4");
   snapshot.nodes[1].usable = false;
@@ -194,16 +194,17 @@ TEST(Plan, NeverOverallocatesProperty) {
     for (size_t i = 0; i < plan.placements.size(); ++i) {
       ASSERT_EQ(plan.placements[i].job, JobId(i + 1)) << "seed " << seed;
       const GangShape shape = GangShapeOf(specs[i]);
-      const auto& ranks = plan.placements[i].ranks;
-      ASSERT_EQ(ranks.size(), shape.ranks) << "seed " << seed;
-      for (uint32_t rank = 0; rank < shape.ranks; ++rank) {
-        ASSERT_EQ(ranks[rank].rank(), rank);
-        ASSERT_EQ(ranks[rank].node(), ranks[rank - rank % shape.block_ranks].node());
-        ASSERT_EQ(static_cast<uint32_t>(ranks[rank].slots_size()), shape.slots_per_rank);
-        for (const uint32_t slot : ranks[rank].slots()) {
-          ASSERT_EQ(free.erase({ranks[rank].node(), slot}), 1u) << "seed " << seed;
+      uint32_t ranks = 0;
+      for (const v1::NodeShare& share : plan.placements[i].shares) {
+        ASSERT_EQ(share.first_rank(), ranks) << "seed " << seed;
+        ASSERT_EQ(share.ranks() % shape.block_ranks, 0u) << "seed " << seed;
+        ASSERT_EQ(static_cast<uint32_t>(share.slots_size()), share.ranks() * shape.slots_per_rank);
+        for (const uint32_t slot : share.slots()) {
+          ASSERT_EQ(free.erase({share.node(), slot}), 1u) << "seed " << seed;
         }
+        ranks += share.ranks();
       }
+      ASSERT_EQ(ranks, shape.ranks) << "seed " << seed;
     }
   }
 }

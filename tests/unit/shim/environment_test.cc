@@ -12,8 +12,8 @@ using ::testing::Contains;
 using ::testing::Not;
 
 // Two nodes of two ranks each, an MPI program on data 2 x tensor 2.
-v1::ShimOrder Order(const std::string& n1_address, const std::string& n2_address,
-                    const std::string& host_address) {
+Launch Order(const std::string& root_address, const std::string& host_address,
+             v1::Collective collective = v1::COLLECTIVE_MPI) {
   v1::ShimOrder order;
   order.set_node("n2");
   order.set_host_address(host_address);
@@ -21,24 +21,28 @@ v1::ShimOrder Order(const std::string& n1_address, const std::string& n2_address
   start.set_job_id(7);
   start.set_job_uid("gpt-7-abc123");
   start.set_attempt(3);
-  start.mutable_spec()->mutable_program()->set_collective(v1::COLLECTIVE_MPI);
+  start.set_world_size(4);
+  start.set_nodes(2);
+  start.set_node_index(1);
+  start.set_root_address(root_address);
+  start.mutable_share()->set_node("n2");
+  start.mutable_share()->set_first_rank(2);
+  start.mutable_share()->set_ranks(2);
+  for (uint32_t slot : {4, 5, 6, 7}) start.mutable_share()->add_slots(slot);
+  v1::GangOrder gang;
+  gang.mutable_spec()->mutable_program()->set_collective(collective);
   for (const char* axis : {"data", "tensor"}) {
-    start.mutable_spec()->add_mesh()->set_name(axis);
-    start.mutable_spec()->mutable_mesh(start.spec().mesh_size() - 1)->set_size(2);
+    gang.mutable_spec()->add_mesh()->set_name(axis);
+    gang.mutable_spec()->mutable_mesh(gang.spec().mesh_size() - 1)->set_size(2);
   }
-  for (uint32_t rank = 0; rank < 4; ++rank) {
-    v1::RankPlacement& placement = *start.add_ranks();
-    placement.set_rank(rank);
-    placement.set_node(rank < 2 ? "n1" : "n2");
-    placement.set_local_rank(rank % 2);
-    placement.add_slots(rank % 2);
-  }
-  for (const auto& [name, address] : {std::pair("n1", n1_address), std::pair("n2", n2_address)}) {
-    v1::AttemptNode& node = *start.add_nodes();
-    node.set_node(name);
-    node.set_peer_address(address);
-  }
-  return order;
+  v1::NodeRun& run = *gang.add_nodes();
+  run.set_name("n1");
+  run.set_nodes(2);
+  run.set_ranks(2);
+  start.set_gang(gang.SerializeAsString());
+  absl::StatusOr<Launch> launch = OpenOrder(std::move(order));
+  EXPECT_TRUE(launch.ok()) << launch.status();
+  return *std::move(launch);
 }
 
 LocalFacts Cores(uint32_t cores) {
@@ -46,10 +50,11 @@ LocalFacts Cores(uint32_t cores) {
 }
 
 TEST(RankVariables, EveryFamilyTellsTheSamePlace) {
-  const Environment env = RankVariables(Order("127.0.0.1:1", "127.0.0.1:2", ""), 3, Cores(64));
+  const Environment env = RankVariables(Order("127.0.0.1:1", ""), 3, Cores(64));
   for (const char* line :
        {"MUSTER_RANK=3", "MUSTER_WORLD_SIZE=4", "MUSTER_LOCAL_RANK=1", "MUSTER_NODE=n2",
-        "MUSTER_NODE_RANK=1", "MUSTER_MESH=data=2,tensor=2", "MUSTER_ATTEMPT=3", "RANK=3",
+        "MUSTER_NODE_RANK=1", "MUSTER_SLOTS=6,7", "SLURM_NODELIST=n[1-2]",
+        "SLURM_TASKS_PER_NODE=2(x2)", "MUSTER_MESH=data=2,tensor=2", "MUSTER_ATTEMPT=3", "RANK=3",
         "WORLD_SIZE=4", "LOCAL_RANK=1", "OMPI_COMM_WORLD_RANK=3", "OMPI_COMM_WORLD_SIZE=4",
         "SLURM_PROCID=3", "SLURM_NTASKS=4"}) {
     EXPECT_THAT(env, Contains(line));
@@ -57,29 +62,27 @@ TEST(RankVariables, EveryFamilyTellsTheSamePlace) {
 }
 
 TEST(RankVariables, WithoutThisSwitchOpenMpiMakesEveryRankAWorldOfItsOwn) {
-  v1::ShimOrder order = Order("127.0.0.1:1", "127.0.0.1:2", "");
-  EXPECT_THAT(RankVariables(order, 0, Cores(64)), Contains("JSM_JSRUN_PORT=1"));
-  order.mutable_start()->mutable_spec()->mutable_program()->clear_collective();
-  EXPECT_THAT(RankVariables(order, 0, Cores(64)), Not(Contains("JSM_JSRUN_PORT=1")));
+  EXPECT_THAT(RankVariables(Order("127.0.0.1:1", ""), 2, Cores(64)), Contains("JSM_JSRUN_PORT=1"));
+  EXPECT_THAT(RankVariables(Order("127.0.0.1:1", "", v1::COLLECTIVE_UNSPECIFIED), 2, Cores(64)),
+              Not(Contains("JSM_JSRUN_PORT=1")));
 }
 
 TEST(RankVariables, WaitingRanksYieldWhenTheMachineIsFull) {
   const std::string yield = "OMPI_MCA_mpi_yield_when_idle=1";
   struct Row {
     const char* name;
-    v1::ShimOrder order;
+    Launch launch;
     uint32_t cores;
     bool yields;
   };
   const Row rows[] = {
-      {"loopback nodes share one machine: four ranks on two cores",
-       Order("127.0.0.1:1", "127.0.0.1:2", ""), 2, true},
-      {"two hosts, two ranks each on 64 cores", Order("10.0.0.1:1", "10.0.0.2:2", "10.0.0.2"), 64,
-       false},
-      {"two hosts, ranks fill the cores", Order("10.0.0.1:1", "10.0.0.2:2", "10.0.0.2"), 2, true},
+      {"loopback nodes share one machine: four ranks on two cores", Order("127.0.0.1:1", ""), 2,
+       true},
+      {"two hosts, two ranks each on 64 cores", Order("10.0.0.1:1", "10.0.0.2"), 64, false},
+      {"two hosts, ranks fill the cores", Order("10.0.0.1:1", "10.0.0.2"), 2, true},
   };
   for (const Row& row : rows) {
-    const Environment env = RankVariables(row.order, 3, Cores(row.cores));
+    const Environment env = RankVariables(row.launch, 3, Cores(row.cores));
     EXPECT_EQ(std::count(env.begin(), env.end(), yield), row.yields ? 1 : 0) << row.name;
   }
 }
@@ -87,9 +90,9 @@ TEST(RankVariables, WaitingRanksYieldWhenTheMachineIsFull) {
 TEST(RankVariables, TcpUsesTheAddressTheWorkerIsKnownBy) {
   LocalFacts facts = Cores(8);
   facts.interface = "eth1";
-  EXPECT_THAT(RankVariables(Order("10.0.0.1:1", "10.0.0.2:2", "10.0.0.2"), 2, facts),
+  EXPECT_THAT(RankVariables(Order("10.0.0.1:1", "10.0.0.2"), 2, facts),
               Contains("OMPI_MCA_btl_tcp_if_include=eth1"));
-  EXPECT_THAT(RankVariables(Order("127.0.0.1:1", "127.0.0.1:2", ""), 2, Cores(8)),
+  EXPECT_THAT(RankVariables(Order("127.0.0.1:1", ""), 2, Cores(8)),
               Contains("OMPI_MCA_btl_tcp_if_include=lo"));
 }
 

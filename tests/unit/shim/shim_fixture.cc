@@ -179,26 +179,36 @@ v1::ShimOrder ShimTest::Order(uint32_t nodes, uint32_t ranks, uint32_t node,
   start->set_job_id(7);
   start->set_job_uid("test-7-abcdef");
   start->set_attempt(2);
-  v1::JobSpec* spec = start->mutable_spec();
+  v1::GangOrder gang;
+  v1::JobSpec* spec = gang.mutable_spec();
   spec->set_name("test");
   v1::Axis* axis = spec->add_mesh();
   axis->set_name("data");
   axis->set_size(nodes * ranks);
   spec->mutable_resources()->set_slots_per_rank(1);
   for (const std::string& word : command) spec->mutable_program()->add_command(word);
-  for (uint32_t n = 0; n < nodes; ++n) {
-    v1::AttemptNode* entry = start->add_nodes();
-    entry->set_node("n" + std::to_string(n));
-    entry->set_peer_address("127.0.0.1:1");
-    for (uint32_t local = 0; local < ranks; ++local) {
-      v1::RankPlacement* placement = start->add_ranks();
-      placement->set_rank(n * ranks + local);
-      placement->set_node(entry->node());
-      placement->set_local_rank(local);
-      placement->add_slots(local);
-    }
-  }
+  v1::NodeRun* run = gang.add_nodes();
+  run->set_name("n0");
+  run->set_nodes(nodes);
+  run->set_ranks(ranks);
+  start->set_gang(gang.SerializeAsString());
+  start->set_world_size(nodes * ranks);
+  start->set_nodes(nodes);
+  start->set_node_index(node);
+  start->set_root_address("127.0.0.1:1");
+  v1::NodeShare* share = start->mutable_share();
+  share->set_node(order.node());
+  share->set_first_rank(node * ranks);
+  share->set_ranks(ranks);
+  for (uint32_t local = 0; local < ranks; ++local) share->add_slots(local);
   return order;
+}
+
+void ShimTest::ChangeGang(v1::ShimOrder& order, const std::function<void(v1::GangOrder&)>& change) {
+  v1::GangOrder gang;
+  ASSERT_TRUE(gang.ParseFromString(order.start().gang()));
+  change(gang);
+  order.mutable_start()->set_gang(gang.SerializeAsString());
 }
 
 v1::ShimOrder ShimTest::Shell(const std::string& script, uint32_t ranks) {

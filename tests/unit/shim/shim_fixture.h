@@ -68,6 +68,7 @@ class ShimTest : public ::testing::Test {
   // An order for `ranks` ranks on each of `nodes` nodes (n0, n1, ...); of node `node`.
   static v1::ShimOrder Order(uint32_t nodes, uint32_t ranks, uint32_t node,
                              const std::vector<std::string>& command);
+  static void ChangeGang(v1::ShimOrder& order, const std::function<void(v1::GangOrder&)>& change);
   static v1::ShimOrder Shell(const std::string& script, uint32_t ranks = 2);
 
   // Nothing of the node's attempt is left: processes, shared memory, temporary files.

@@ -58,7 +58,9 @@ class ShimMpi : public ShimTest {
  protected:
   static v1::ShimOrder Mpi(uint32_t nodes, uint32_t ranks, uint32_t node, const std::string& mode) {
     v1::ShimOrder order = Order(nodes, ranks, node, {MUSTER_TEST_RANK, mode});
-    order.mutable_start()->mutable_spec()->mutable_program()->set_collective(v1::COLLECTIVE_MPI);
+    ChangeGang(order, [](v1::GangOrder& gang) {
+      gang.mutable_spec()->mutable_program()->set_collective(v1::COLLECTIVE_MPI);
+    });
     return order;
   }
 };

@@ -133,7 +133,9 @@ TEST_F(ShimTest, MissingProgramIsSaidInWords) {
 TEST_F(ShimTest, MissingWorkingDirIsSaidInWords) {
   TestNode node(root_, "n0");
   v1::ShimOrder order = Shell("true");
-  order.mutable_start()->mutable_spec()->mutable_program()->set_working_dir("/no/such/folder");
+  ChangeGang(order, [](v1::GangOrder& gang) {
+    gang.mutable_spec()->mutable_program()->set_working_dir("/no/such/folder");
+  });
   node.Start(order);
   ASSERT_TRUE(node.UntilStopped());
   EXPECT_THAT(node.rank(0).error(), HasSubstr("its working directory /no/such/folder"));
@@ -143,12 +145,14 @@ TEST_F(ShimTest, NativeRanksGetTheirJobAndResumeFiles) {
   TestNode node(root_, "n0");
   v1::ShimOrder order = Order(1, 1, 0, {});
   order.set_trainer_path("/bin/echo");
-  order.mutable_start()->mutable_spec()->mutable_train()->set_steps(5);
-  order.mutable_start()->mutable_spec()->mutable_checkpoint()->set_path("/ckpt");
-  v1::CheckpointRef* resume = order.mutable_start()->add_resume();
-  resume->set_step(120);
-  resume->set_attempt(3);
-  resume->set_manifest_sha256("\xab\x01");
+  ChangeGang(order, [](v1::GangOrder& gang) {
+    gang.mutable_spec()->mutable_train()->set_steps(5);
+    gang.mutable_spec()->mutable_checkpoint()->set_path("/ckpt");
+    v1::CheckpointRef* resume = gang.add_resume();
+    resume->set_step(120);
+    resume->set_attempt(3);
+    resume->set_manifest_sha256("\xab\x01");
+  });
   node.Start(order);
   ASSERT_TRUE(node.UntilStopped());
   const std::string folder = std::filesystem::canonical(node.folder()).string();

@@ -141,14 +141,25 @@ std::vector<std::string> CoreTest::Start(uint64_t job, uint64_t attempt,
   v1::StartRanks& start = *message.mutable_start();
   start.set_job_id(job);
   start.set_attempt(attempt);
+  v1::GangOrder gang;
   for (const std::string& node : nodes) {
-    v1::RankPlacement& rank = *start.add_ranks();
-    rank.set_rank(static_cast<uint32_t>(start.ranks_size() - 1));
-    rank.set_node(node);
-    v1::AttemptNode& one = *start.add_nodes();
-    one.set_node(node);
-    one.set_peer_address(node + ":1");
+    if (gang.nodes_size() == 0 || gang.nodes().rbegin()->name() != node) {
+      gang.add_nodes()->set_name(node);
+    }
+    v1::NodeRun& run = *gang.mutable_nodes(gang.nodes_size() - 1);
+    run.set_nodes(1);
+    run.set_ranks(run.ranks() + 1);
+    if (node == "n1") {
+      start.set_node_index(static_cast<uint32_t>(gang.nodes_size() - 1));
+      start.mutable_share()->set_node(node);
+      start.mutable_share()->set_ranks(run.ranks());
+      start.mutable_share()->set_first_rank(start.world_size() + 1 - run.ranks());
+    }
+    start.set_world_size(start.world_size() + 1);
   }
+  start.set_nodes(static_cast<uint32_t>(gang.nodes_size()));
+  start.set_root_address(nodes.front() + ":1");
+  start.set_gang(gang.SerializeAsString());
   return Feed(FromCoordinator{message});
 }
 

@@ -147,10 +147,10 @@ TEST_F(CoreTest, WhatADeadShimWroteDownCounts) {
 
 TEST_F(CoreTest, ShimThatDiesBeforeItsFirstReportLosesEveryRankOfTheNode) {
   Connect();
-  Start(7, 1, {"n1", "n2", "n1"});
+  Start(7, 1, {"n2", "n1", "n1"});
   Feed(ShimGone{Key(7, 1)});
   EXPECT_THAT(Feed(CleanedUp{Key(7, 1), {}}),
-              Contains("report 7.1 STOPPED 0:EXITED/sig9(shim died) 2:EXITED/sig9(shim died)"));
+              Contains("report 7.1 STOPPED 1:EXITED/sig9(shim died) 2:EXITED/sig9(shim died)"));
 }
 
 TEST_F(CoreTest, SpawnFailureIsReportedWithItsReason) {
@@ -260,7 +260,8 @@ TEST_F(CoreTest, LifeBeginsWithWhatTheFoldersSay) {
   AttemptFound living{Key(7, 1), {}, {}};
   living.start.set_job_id(7);
   living.start.set_attempt(1);
-  living.start.add_ranks()->set_node("n1");
+  living.start.mutable_share()->set_node("n1");
+  living.start.mutable_share()->set_ranks(1);
   Feed(living);
   EXPECT_FALSE(core_.IsSettled());
   AttemptFound ended = living;

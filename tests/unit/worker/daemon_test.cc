@@ -160,22 +160,27 @@ class DaemonTest : public ::testing::Test {
     start.set_job_id(7);
     start.set_job_uid("sleepers-7-c0ffee");
     start.set_attempt(1);
-    start.mutable_spec()->set_name("sleepers");
+    v1::GangOrder gang;
+    gang.mutable_spec()->set_name("sleepers");
     for (const char* word : {"sh", "-c", script.c_str()}) {
-      start.mutable_spec()->mutable_program()->add_command(word);
+      gang.mutable_spec()->mutable_program()->add_command(word);
     }
-    for (uint32_t rank = 0; rank < 2; ++rank) {
-      v1::RankPlacement& placement = *start.add_ranks();
-      placement.set_rank(rank);
-      placement.set_local_rank(rank);
-      placement.set_node("n1");
-      placement.add_slots(rank);
-    }
-    v1::Axis& axis = *start.mutable_spec()->add_mesh();
+    v1::Axis& axis = *gang.mutable_spec()->add_mesh();
     axis.set_name("data");
     axis.set_size(2);
-    start.add_nodes()->set_node("n1");
-    start.mutable_nodes(0)->set_peer_address(coordinator_.AwaitHello(1).peer_address());
+    v1::NodeRun& run = *gang.add_nodes();
+    run.set_name("n1");
+    run.set_nodes(1);
+    run.set_ranks(2);
+    start.set_gang(gang.SerializeAsString());
+    start.set_world_size(2);
+    start.set_nodes(1);
+    start.set_root_address(coordinator_.AwaitHello(1).peer_address());
+    v1::NodeShare& share = *start.mutable_share();
+    share.set_node("n1");
+    share.set_ranks(2);
+    share.add_slots(0);
+    share.add_slots(1);
     coordinator_.Send(message);
     return coordinator_.Await(Running);
   }
