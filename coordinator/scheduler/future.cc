@@ -15,7 +15,15 @@ Future::Future(const View& view, const Inventory& now, const Promises& promises,
   }
   holders_.reserve(view.running.size() + begun.size() + 64);
   for (const RunningJob& job : view.running) {
-    holders_.push_back({job.job, std::max(job.ends_by, view.now), job.slots, {}, false, false});
+    Holder& holder = holders_.emplace_back();
+    holder.job = job.job;
+    holder.ends_by = std::max(job.ends_by, view.now);
+    holder.slots = job.slots;
+    if (job.spec->resources().exclusive()) {  // whole nodes, more than it asked for
+      holder.holding = HoldingOf(inventory_, job.job, *job.shares);
+      holder.resolved = true;
+      holder.slots = holder.holding.slots.size();
+    }
   }
   for (const Begun& job : begun) {
     holders_.push_back({job.job, job.ends_by, job.holding.slots.size(), job.holding, true, false});

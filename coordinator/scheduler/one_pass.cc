@@ -11,8 +11,19 @@
 
 namespace muster::coordinator::scheduler {
 
-OnePass::OnePass(const View& view, std::optional<JobId> focus)
+bool StartInOnePass(const View& view, const std::vector<JobId>& jobs) {
+  OnePass pass(view, OnePass::Mode::kTry, jobs.back());
+  pass.Run();
+  const std::vector<Start>& starts = pass.decisions().starts;
+  return std::all_of(jobs.begin(), jobs.end(), [&](JobId job) {
+    return std::any_of(starts.begin(), starts.end(),
+                       [&](const Start& start) { return start.job == job; });
+  });
+}
+
+OnePass::OnePass(const View& view, Mode mode, std::optional<JobId> focus)
     : view_(view),
+      mode_(mode),
       focus_(focus),
       quota_(view),
       order_(view, quota_),
@@ -176,7 +187,9 @@ std::optional<Future::Fit> OnePass::AfterVacating(const Gang& gang) {
 }
 
 std::optional<Future::Fit> OnePass::AfterPreempting(const WaitingJob& job, const Gang& gang) {
-  std::optional<Vacated> vacated = ChooseVictims(view_, job, gang, quota_, vacating_, future());
+  std::optional<Vacated> vacated =
+      ChooseVictims(view_, job, gang, order_.entitled(),
+                    mode_ == Mode::kTry ? nullptr : &decisions_, quota_, vacating_, future());
   if (!vacated) return std::nullopt;
   for (const Victim& victim : vacated->victims) {
     const RunningJob& running = view_.running[victim.running];
@@ -214,6 +227,7 @@ void OnePass::KeepPrevious(const WaitingJob& job) {
 
 bool OnePass::Told(const WaitingJob& job) const {
   constexpr size_t kWaitsTold = 64;
+  if (mode_ == Mode::kTry) return false;
   return focus_ ? focus_ == job.job : decisions_.waits.size() < kWaitsTold;
 }
 
@@ -248,16 +262,18 @@ std::string OnePass::WhyNot(const Gang& gang) const {
 
 void OnePass::TellFit(const WaitingJob& job, const Gang& gang, const Future::Fit& fit) {
   Wait wait{job.job, "waiting: " + WhyNot(gang), {}, fit.at};
-  bool all_vacate = !fit.after.empty();
+  bool all_vacate = !fit.after.empty(), already = true;
   uint64_t slots = 0;
   std::vector<JobId> after;
   for (const Future::Ending& ending : fit.after) {
     all_vacate = all_vacate && ending.running && vacating_[*ending.running];
+    // A question stops nobody: who would be stopped is not yet.
+    already = already && (!focus_ || (all_vacate && view_.running[*ending.running].stopping));
     slots += ending.slots;
     after.push_back(ending.job);
   }
   if (all_vacate) {
-    wait.reason += "; " + VacatingText(after, slots, fit.at - view_.now);
+    wait.reason += "; " + VacatingText(after, slots, fit.at - view_.now, already);
   } else if (!after.empty()) {
     wait.reason += "; " + AfterText(after, fit.at - view_.now);
     wait.unblock.push_back(JobsText(after) + (after.size() == 1 ? " ends" : " end"));
@@ -267,7 +283,7 @@ void OnePass::TellFit(const WaitingJob& job, const Gang& gang, const Future::Fit
 }
 
 void OnePass::TellBehind(const WaitingJob& job, const Gang& gang) {
-  if (focus_ != job.job) return;
+  if (mode_ != Mode::kExplain || focus_ != job.job) return;
   Tell({job.job,
         fmt::format("waiting: {}; {} before it, first job {}", WhyNot(gang),
                     CountText(behind_ - 1, "job"), first_blocked_.value()),

@@ -17,10 +17,18 @@
 
 namespace muster::coordinator::scheduler {
 
+// Whether a pass starts all these jobs; the last in the order comes last.
+bool StartInOnePass(const View& view, const std::vector<JobId>& jobs);
+
 class OnePass {
  public:
-  // The view outlives it. With `focus` the pass ends at that job and tells why it waits.
-  OnePass(const View& view, std::optional<JobId> focus);
+  enum class Mode {
+    kDecide,
+    kExplain,  // ends at the focus and tells why it waits
+    kTry,      // the same without words; who is preempted is only guessed
+  };
+  // The view outlives it.
+  OnePass(const View& view, Mode mode, std::optional<JobId> focus);
 
   // Once.
   void Run();
@@ -64,6 +72,7 @@ class OnePass {
   Future& future();
 
   const View& view_;
+  const Mode mode_;
   const std::optional<JobId> focus_;
   Decisions decisions_;
   std::optional<Wait> focus_wait_;

@@ -27,7 +27,7 @@ double UsageAfter(double usage, uint64_t slots_held, absl::Duration elapsed,
 }
 
 WaitingOrder::WaitingOrder(const View& view, const QuotaBook& quota)
-    : view_(view), quota_(quota), heaps_(view.queues.size()) {
+    : view_(view), quota_(quota), heaps_(view.queues.size()), beyond_(view.queues.size()) {
   for (uint32_t i = 0; i < view.waiting.size(); ++i) {
     const WaitingJob& job = view.waiting[i];
     CHECK(job.queue < heaps_.size(), "job {} is in queue {} of {}", job.job.value(), job.queue,
@@ -50,14 +50,18 @@ WaitingOrder::WaitingOrder(const View& view, const QuotaBook& quota)
 }
 
 const WaitingJob* WaitingOrder::Next() {
-  if (recovered_ < recovering_.size()) return &view_.waiting[recovering_[recovered_++]];
+  if (recovered_ < recovering_.size()) {
+    const WaitingJob* job = &view_.waiting[recovering_[recovered_++]];
+    entitled_ = quota_.Entitled(*job);
+    return job;
+  }
   auto best = static_cast<uint32_t>(heaps_.size());
   std::tuple<bool, int64_t, double> best_key;
   for (uint32_t i = 0; i < heaps_.size(); ++i) {
     if (heaps_[i].empty()) continue;
-    const std::tuple<bool, int64_t, double> key(!quota_.Entitled(front(i)),
+    const std::tuple<bool, int64_t, double> key(beyond_[i] || !quota_.Entitled(front(i)),
                                                 -int64_t{view_.queues[i].spec->priority()},
-                                                ShareOf(view_.queues[i], quota_.held(i)));
+                                                ShareOf(view_.queues[i], quota_.Claimed(i)));
     if (best == heaps_.size() || key < best_key) {
       best = i;
       best_key = key;
@@ -65,6 +69,9 @@ const WaitingJob* WaitingOrder::Next() {
   }
   if (best == heaps_.size()) return nullptr;
   const WaitingJob* job = &front(best);
+  entitled_ = !std::get<0>(best_key);
+  // One on hold stands for nothing.
+  if (job->hold == nullptr || job->hold->empty()) beyond_[best] = !entitled_;
   std::pop_heap(heaps_[best].begin(), heaps_[best].end());
   heaps_[best].pop_back();
   return job;

@@ -2,8 +2,11 @@
 //
 // First those that recover: by queue priority, job priority, age. Then always the foremost job of
 // one of the queues: entitled ones first (within their queue's quota), then by queue priority, then
-// by the smaller share. Inside a queue: job priority, then age. A start counts at once, so queues
-// of equal share take turns within a pass.
+// by the smaller share. Inside a queue: job priority, then age; behind a job that is not entitled
+// none is. A start counts at once, so queues of equal share take turns within a pass.
+//
+// Whoever may preempt a job stands before it in this order, so what a victim leaves never goes back
+// to it. See preemption.h.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +31,8 @@ class WaitingOrder {
   WaitingOrder(const View& view, const QuotaBook& quota);
   // nullptr: no more.
   const WaitingJob* Next();
+  // The one given out last is within its queue's quota, and so are those before it in the queue.
+  bool entitled() const { return entitled_; }
   // Gives out no more of that queue, but for those that recover.
   void Drop(uint32_t queue) { heaps_[queue].clear(); }
 
@@ -46,6 +51,8 @@ class WaitingOrder {
   std::vector<uint32_t> recovering_;       // in order
   size_t recovered_ = 0;                   // of these, given out
   std::vector<std::vector<Entry>> heaps_;  // by queue
+  std::vector<bool> beyond_;               // by queue: one that is not entitled was given out
+  bool entitled_ = false;
 };
 
 }  // namespace muster::coordinator::scheduler

@@ -13,13 +13,13 @@ absl::Duration TimeLimitOf(const v1::JobSpec& spec) {
 }
 
 Decisions RunPass(const View& view) {
-  OnePass pass(view, std::nullopt);
+  OnePass pass(view, OnePass::Mode::kDecide, std::nullopt);
   pass.Run();
   return std::move(pass.decisions());
 }
 
 Wait ExplainWait(const View& view, JobId job) {
-  OnePass pass(view, job);
+  OnePass pass(view, OnePass::Mode::kExplain, job);
   pass.Run();
   if (pass.focus_wait()) return *pass.focus_wait();
   return {job, "waiting: for the next pass, which starts it", {}, view.now};

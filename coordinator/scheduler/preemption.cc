@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "common/duration.h"
+#include "coordinator/scheduler/ahead.h"
+#include "coordinator/scheduler/one_pass.h"
 
 namespace muster::coordinator::scheduler {
 namespace {
@@ -50,12 +52,26 @@ std::vector<Victim> Touched(const std::vector<Victim>& victims, const Future::Fi
   return touched;
 }
 
+// Does the next pass start these jobs, once the stopping ones are gone? The last in the order comes
+// last. `so_far`: what this pass decided before.
+bool StartWithout(const View& view, const Decisions& so_far, const std::vector<JobId>& jobs,
+                  const std::vector<Victim>& victims) {
+  Ahead ahead(view);
+  ahead.Apply(so_far);
+  Decisions more;
+  for (const Victim& victim : victims) {
+    more.preemptions.push_back({view.running[victim.running].job, jobs.back(), ""});
+  }
+  ahead.Apply(more);
+  ahead.EndStopping();
+  return StartInOnePass(ahead.view(), jobs);
+}
+
 }  // namespace
 
 std::optional<Vacated> ChooseVictims(const View& view, const WaitingJob& job, const Gang& gang,
-                                     const QuotaBook& quota, const std::vector<bool>& vacating,
-                                     Future& future) {
-  const bool entitled = quota.Entitled(job);
+                                     bool entitled, const Decisions* so_far, const QuotaBook& quota,
+                                     const std::vector<bool>& vacating, Future& future) {
   const std::vector<bool> borrows = quota.Borrowers(vacating);
   std::vector<size_t> leaving;
   std::vector<Victim> candidates;
@@ -117,6 +133,12 @@ std::optional<Vacated> ChooseVictims(const View& view, const WaitingJob& job, co
   if (victims.empty()) return std::nullopt;  // it fits on what is being vacated
   std::sort(victims.begin(), victims.end(),
             [](const Victim& a, const Victim& b) { return a.running < b.running; });
+  if (so_far != nullptr) {
+    std::vector<JobId> all;
+    for (const Preemption& preemption : so_far->preemptions) all.push_back(preemption.for_job);
+    all.push_back(job.job);
+    if (!StartWithout(view, *so_far, all, victims)) return std::nullopt;
+  }
   for (const Victim& victim : victims) {
     future.Vacates(victim.running, GoneBy(view, view.running[victim.running]));
   }

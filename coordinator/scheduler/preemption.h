@@ -7,7 +7,12 @@
 //   queue     preemptible jobs that borrow, of queues of strictly lower priority.
 //   spare     preemptible jobs on its own hot spares.
 // Least work lost per slot goes first, which is the time since the last commit. Victims that turn
-// out not to be needed are spared. Nobody is taken unless the job then fits entirely.
+// out not to be needed are spared. Nobody is taken unless the job then fits entirely, and gets the
+// slots: jobs before it in the order that wait for room could claim them first.
+//
+// Why it never loops: a victim stands behind the job it went for. By priority and by queue that is
+// the order itself. A borrower never is entitled when it waits again: it did not fit in its queue's
+// quota beside those that run on.
 #pragma once
 
 #include <optional>
@@ -33,11 +38,14 @@ struct Vacated {
   Future::Fit fit;              // where the job then goes
 };
 
-// `vacating`: by index into View::running. A vacating job is no victim, its slots count as given
-// back. In `future` the victims vacate, too. nullopt when no choice of victims lets the job start.
+// `entitled`: the job is (WaitingOrder::entitled). `so_far`: what this pass decided before;
+// those it stopped others for must start, too. Null: whether the job
+// gets the slots is not asked. `vacating`: by index into View::running. A
+// vacating job is no victim, its slots count as given back. In `future` the victims vacate, too.
+// nullopt when no choice of victims lets the job start.
 std::optional<Vacated> ChooseVictims(const View& view, const WaitingJob& job, const Gang& gang,
-                                     const QuotaBook& quota, const std::vector<bool>& vacating,
-                                     Future& future);
+                                     bool entitled, const Decisions* so_far, const QuotaBook& quota,
+                                     const std::vector<bool>& vacating, Future& future);
 
 // "preempted by job 7 (priority 10 over 0); loses 12 s × 8 slots"
 std::string PreemptionText(const View& view, const WaitingJob& job, const Victim& victim);

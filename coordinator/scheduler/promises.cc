@@ -49,7 +49,7 @@ bool Promises::ForStart::IsDenied(NodeIndex node, uint32_t slot) const {
 Promises::ForPromise::ForPromise(const Promises& promises, absl::Time at) : promises_(promises) {
   taken_.assign(promises.from_.size(), false);
   for (const Promise& promise : promises.all_) {
-    if (promise.until <= at) continue;
+    if (promise.until <= at && promise.until != absl::InfiniteFuture()) continue;
     for (const SlotRef& slot : promise.slots) taken_[promises.Flat(slot.node, slot.slot)] = true;
   }
 }

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <tuple>
 
 #include "common/check.h"
 
@@ -22,7 +22,6 @@ QuotaBook::QuotaBook(const View& view)
     : view_(view),
       held_(view.queues.size()),
       vacating_(view.queues.size()),
-      started_(view.queues.size()),
       firm_(view.queues.size()) {
   for (size_t i = 0; i < view.queues.size(); ++i) {
     held_[i] = view.queues[i].slots_held;
@@ -155,30 +154,37 @@ bool QuotaBook::Entitled(const WaitingJob& job) const {
 }
 
 std::vector<bool> QuotaBook::Borrowers(const std::vector<bool>& vacating) const {
-  const std::vector<RunningJob>& running = view_.running;
-  std::vector<size_t> order(running.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    const bool firm_a = !IsPreemptible(*running[a].spec), firm_b = !IsPreemptible(*running[b].spec);
-    if (firm_a != firm_b) return firm_a;
-    const int32_t pa = running[a].spec->schedule().priority();
-    const int32_t pb = running[b].spec->schedule().priority();
-    if (pa != pb) return pa > pb;
-    return running[a].job < running[b].job;
-  });
-  std::vector<uint64_t> left(view_.queues.size());
-  for (size_t i = 0; i < left.size(); ++i) {
-    const uint64_t quota = view_.queues[i].spec->quota();
-    left[i] = quota - std::min(quota, started_[i]);
-  }
-  std::vector<bool> borrows(running.size());
-  for (const size_t i : order) {
-    const RunningJob& job = running[i];
+  struct Entry {
+    bool preemptible;
+    int64_t less_priority;
+    JobId job;
+    uint32_t queue;
+    uint64_t slots;
+    size_t index;  // into View::running; none of those started in this pass
+    auto Rank() const { return std::tuple(preemptible, less_priority, job); }
+  };
+  std::vector<Entry> entries;
+  entries.reserve(view_.running.size() + started_.size());
+  for (size_t i = 0; i < view_.running.size(); ++i) {
+    const RunningJob& job = view_.running[i];
     if (vacating[i]) continue;
-    if (job.slots <= left[job.queue]) {
-      left[job.queue] -= job.slots;
-    } else {
-      borrows[i] = true;
+    entries.push_back({IsPreemptible(*job.spec), -int64_t{job.spec->schedule().priority()}, job.job,
+                       job.queue, job.slots, i});
+  }
+  for (const WaitingJob* job : started_) {
+    entries.push_back({IsPreemptible(*job->spec), -int64_t{job->spec->schedule().priority()},
+                       job->job, job->queue, job->shape->slots(), view_.running.size()});
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.Rank() < b.Rank(); });
+  std::vector<uint64_t> left;
+  for (const QueueView& queue : view_.queues) left.push_back(queue.spec->quota());
+  std::vector<bool> borrows(view_.running.size());
+  for (const Entry& entry : entries) {
+    if (entry.slots <= left[entry.queue]) {
+      left[entry.queue] -= entry.slots;
+    } else if (entry.index < borrows.size()) {
+      borrows[entry.index] = true;
     }
   }
   return borrows;
@@ -187,7 +193,7 @@ std::vector<bool> QuotaBook::Borrowers(const std::vector<bool>& vacating) const 
 void QuotaBook::Started(const WaitingJob& job) {
   const uint64_t slots = job.shape->slots();
   held_[job.queue] += slots;
-  started_[job.queue] += slots;
+  started_.push_back(&job);
   if (!IsPreemptible(*job.spec)) firm_[job.queue] += slots;
   user_held_[{job.queue, *job.user}] += slots;
 }

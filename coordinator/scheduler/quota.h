@@ -40,7 +40,10 @@ class QuotaBook {
   std::string LiftText(const WaitingJob& job, Bar bar) const;
 
   bool Entitled(const WaitingJob& job) const;
-  uint64_t held(uint32_t queue) const { return held_[queue]; }
+  // Held, or promised in this pass.
+  uint64_t Claimed(uint32_t queue) const {
+    return held_[queue] + Pledged(queue, absl::InfiniteFuture(), nullptr, false);
+  }
   // Both by index into View::running. Those being stopped do not borrow.
   std::vector<bool> Borrowers(const std::vector<bool>& vacating) const;
 
@@ -61,9 +64,9 @@ class QuotaBook {
   const View& view_;
   std::vector<uint64_t> held_;      // by queue, vacating ones included
   std::vector<uint64_t> vacating_;  // by queue
-  std::vector<uint64_t> started_;   // by queue, in this pass
   std::vector<uint64_t> firm_;      // by queue, held by non-preemptible jobs
   std::map<std::pair<uint32_t, std::string>, uint64_t> user_held_;
+  std::vector<const WaitingJob*> started_;  // in this pass
   std::vector<Pledge> pledges_;
   uint32_t queues_with_quota_ = 0;
 };

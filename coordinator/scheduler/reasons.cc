@@ -82,10 +82,12 @@ std::string AfterText(const std::vector<JobId>& jobs, absl::Duration within) {
   return fmt::format("starts when {}, in {} at most", who, DurationText(within));
 }
 
-std::string VacatingText(const std::vector<JobId>& jobs, uint64_t slots, absl::Duration within) {
+std::string VacatingText(const std::vector<JobId>& jobs, uint64_t slots, absl::Duration within,
+                         bool already) {
   const bool one = jobs.size() == 1;
-  return fmt::format("{} {} stopping and {} {} within {}", JobsText(jobs), one ? "is" : "are",
-                     one ? "leaves" : "leave", CountText(slots, "slot"), DurationText(within));
+  const std::string state = !already ? "will be stopped" : one ? "is stopping" : "are stopping";
+  return fmt::format("{} {} and {} {} within {}", JobsText(jobs), state, one ? "leaves" : "leave",
+                     CountText(slots, "slot"), DurationText(within));
 }
 
 }  // namespace muster::coordinator::scheduler

@@ -20,7 +20,8 @@ std::string StartText(const WaitingJob& job, const std::vector<v1::NodeShare>& s
 // "starts when job 3 ends, in 2h 05m at most"; `within` infinite: not known.
 std::string AfterText(const std::vector<JobId>& jobs, absl::Duration within);
 
-// "jobs 7, 9 are stopping and leave 16 slots within 30.0 s"
-std::string VacatingText(const std::vector<JobId>& jobs, uint64_t slots, absl::Duration within);
+// "jobs 7, 9 are stopping and leave 16 slots within 30.0 s"; not `already`: "will be stopped".
+std::string VacatingText(const std::vector<JobId>& jobs, uint64_t slots, absl::Duration within,
+                         bool already);
 
 }  // namespace muster::coordinator::scheduler
