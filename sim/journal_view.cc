@@ -32,15 +32,6 @@ std::vector<PlacedShare> SharesOf(const v1::AttemptStarted& started) {
     for (uint32_t i = 0; i < share.ranks(); ++i) out.ranks.push_back(share.first_rank() + i);
     out.slots.assign(share.slots().begin(), share.slots().end());
   }
-  if (!shares.empty()) return shares;
-  std::map<std::string, size_t> at;
-  for (const v1::RankPlacement& rank : started.ranks()) {
-    const auto [found, added] = at.try_emplace(rank.node(), shares.size());
-    if (added) shares.emplace_back().node = rank.node();
-    PlacedShare& out = shares[found->second];
-    out.ranks.push_back(rank.rank());
-    out.slots.insert(out.slots.end(), rank.slots().begin(), rank.slots().end());
-  }
   return shares;
 }
 

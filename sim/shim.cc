@@ -25,11 +25,9 @@ Shim::Shim(World* world, Node* node, const v1::StartRanks& start)
       node_(node),
       start_(start),
       key_{JobId(start.job_id()), AttemptNumber(start.attempt())} {
-  for (const v1::RankPlacement& placement : start.ranks()) {
-    if (placement.node() != node->name()) continue;
-    ranks_.emplace_back().rank = placement.rank();
-    slots_.insert(slots_.end(), placement.slots().begin(), placement.slots().end());
-  }
+  const v1::NodeShare& share = start.share();
+  for (uint32_t i = 0; i < share.ranks(); ++i) ranks_.emplace_back().rank = share.first_rank() + i;
+  slots_.assign(share.slots().begin(), share.slots().end());
 }
 
 Shim::~Shim() {

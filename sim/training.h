@@ -18,7 +18,7 @@ class World;
 
 class Training {
  public:
-  Training(World* world, const v1::StartRanks& start);
+  Training(World* world, const v1::StartRanks& start, const v1::GangOrder& gang);
 
   // The one this order belongs to.
   static Training* Of(World* world, const v1::StartRanks& start);
