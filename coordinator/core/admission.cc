@@ -9,7 +9,7 @@ namespace muster::coordinator::core {
 namespace {
 
 void MoveJobsAway(Turn& turn, Node& node) {
-  for (const JobId id : node.Jobs()) {
+  for (const JobId id : std::set<JobId>(node.jobs)) {
     Job& job = *turn.state().jobs.Find(id);
     const Attempt* attempt = job.LiveAttempt();
     if (attempt == nullptr || !attempt->good()) continue;

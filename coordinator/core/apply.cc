@@ -8,6 +8,8 @@
 #include "coordinator/core/causes.h"
 #include "coordinator/core/dependencies.h"
 #include "coordinator/core/holds.h"
+#include "coordinator/core/room.h"
+#include "coordinator/scheduler/pass.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -30,6 +32,7 @@ void ApplyNodeJoined(ClusterState& state, const v1::NodeJoined& joined) {
   node.location = joined.location();
   node.labels.assign(joined.labels().begin(), joined.labels().end());
   node.taints.assign(joined.taints().begin(), joined.taints().end());
+  SetNodeFacts(state, node);
 }
 
 Node& NodeOf(ClusterState& state, const std::string& name) {
@@ -42,17 +45,10 @@ void ApplyNodeAdmissionSet(ClusterState& state, const v1::NodeAdmissionSet& set)
   Node& node = NodeOf(state, set.node());
   node.admission = set.admission();
   node.admission_reason = set.reason();
+  RefreshUsable(state, node);
   if (!set.request_id().empty()) {
     state.requests[set.request_id()] = {.call = RequestUse::Call::kSetAdmission, .node = node.name};
   }
-}
-
-uint64_t SlotsOf(const Attempt& attempt) {
-  uint64_t slots = 0;
-  for (const v1::NodeShare& share : attempt.facts.shares()) {
-    slots += static_cast<uint64_t>(share.slots_size());
-  }
-  return slots;
 }
 
 void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
@@ -71,16 +67,13 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
     const Node& node = NodeOf(state, share.node.value());
     share.placed_incarnation = node.incarnation;
   }
-  for (const v1::NodeShare& share : started.shares()) {
-    Node& node = NodeOf(state, share.node());
-    for (const uint32_t slot : share.slots()) {
-      const bool free = node.used.emplace(slot, job.id).second;
-      CHECK(free, "slot {} of node {} is given to job {} while in use", slot, share.node(),
-            job.id.value());
-    }
-  }
+  *attempt.facts.mutable_spares() = started.spares();
+  TakeRoom(state, job);
+  SetSpares(state, job, started.spares());
+  state.time_limits.Set(
+      job.id, absl::FromUnixMillis(record.time_unix_ms()) + scheduler::TimeLimitOf(job.spec));
   job.progress.Clear();
-  job.waiting.clear();
+  job.ForgetWait();
   job.requeued = false;
   state.queues.TakeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
   if (attempt.facts.number() == 1) SettleDependents(state, job);
@@ -89,6 +82,8 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
 void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
   const v1::AttemptStopping& stopping = record.attempt_stopping();
   Attempt& attempt = LiveOf(JobOf(state, stopping.job_id()), stopping.attempt());
+  state.time_limits.Clear(JobId(stopping.job_id()));
+  state.plan_needed = true;  // when its slots come free is another time now
   attempt.facts.set_state(v1::ATTEMPT_STATE_STOPPING);
   attempt.facts.set_outcome(stopping.outcome());
   *attempt.facts.mutable_cause() = stopping.cause();
@@ -140,10 +135,9 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_productive_seconds(ended.productive_seconds());
   attempt.facts.set_checkpoint_seconds(ended.checkpoint_seconds());
   attempt.facts.set_load_seconds(ended.load_seconds());
-  for (const v1::NodeShare& share : attempt.facts.shares()) {
-    Node& node = NodeOf(state, share.node());
-    for (const uint32_t slot : share.slots()) node.used.erase(slot);
-  }
+  state.time_limits.Clear(job.id);
+  GiveRoomBack(state, job);
+  if (!KeepsSpares(ended.outcome()) || job.suspended || job.requeued) GiveSparesBack(state, job);
   state.queues.FreeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
   attempt.Unplace();
   CountProgress(job, attempt);
@@ -170,7 +164,9 @@ void ApplyJobEnded(ClusterState& state, const v1::Record& record) {
   job.end_state = ended.state();
   job.end_reason = ended.reason();
   job.end_unix_ms = record.time_unix_ms();
-  job.waiting.clear();
+  job.ForgetWait();
+  job.placement_class.clear();
+  GiveSparesBack(state, job);
   SettleDependents(state, job);
 }
 
@@ -204,6 +200,7 @@ void Change(ClusterState& state, const v1::Record& record) {
       Node& node = NodeOf(state, record.node_died().node());
       node.dead = true;
       node.dead_reason = record.node_died().reason();
+      RefreshUsable(state, node);
       state.plan_needed = true;
       break;
     }

@@ -4,6 +4,7 @@
 
 #include "coordinator/core/apply.h"
 #include "coordinator/core/dependencies.h"
+#include "coordinator/core/room.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -27,7 +28,7 @@ void ApplyJobSubmitted(ClusterState& state, const v1::Record& record) {
   const v1::JobSubmitted& submitted = record.job_submitted();
   Job& job = state.jobs.Add(JobId(submitted.job_id()), submitted.spec().name());
   job.uid = submitted.uid();
-  job.spec = submitted.spec();
+  job.SetSpec(submitted.spec());
   job.user = submitted.user();
   job.submit_unix_ms = record.time_unix_ms();
   job.held = job.spec.schedule().hold();
@@ -76,7 +77,8 @@ void ApplyJobSuspended(ClusterState& state, const v1::JobSuspended& suspended) {
   if (job.suspended == suspended.suspended() || job.ended()) return;
   job.suspended = suspended.suspended();
   job.suspend_reason = suspended.suspended() ? suspended.reason() : "";
-  job.waiting.clear();
+  job.ForgetWait();
+  if (job.suspended && job.LiveAttempt() == nullptr) GiveSparesBack(state, job);
   Touch(state, job);
   state.plan_needed = true;
 }
@@ -86,6 +88,7 @@ void ApplyJobRequeued(ClusterState& state, const v1::JobRequeued& requeued) {
   Remember(state, requeued.request_id(), Call::kRequeue, job.id);
   if (job.requeued || job.attempts.empty() || job.ended()) return;
   job.requeued = true;
+  if (job.LiveAttempt() == nullptr) GiveSparesBack(state, job);
   Touch(state, job);
   state.plan_needed = true;
 }
@@ -94,8 +97,10 @@ void ApplyJobScaled(ClusterState& state, const v1::JobScaled& scaled) {
   Job& job = JobOf(state, scaled.job_id());
   Remember(state, scaled.request_id(), Call::kScale, job.id);
   if (job.ended() || SameSizes(job.spec, scaled)) return;
-  *job.spec.mutable_mesh() = scaled.mesh();
-  job.waiting.clear();
+  v1::JobSpec spec = job.spec;
+  *spec.mutable_mesh() = scaled.mesh();
+  job.SetSpec(std::move(spec));
+  job.ForgetWait();
   Touch(state, job);
   state.plan_needed = true;
 }

@@ -1,5 +1,7 @@
 #include "coordinator/core/cluster.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 #include "coordinator/core/handlers.h"
 
@@ -25,14 +27,15 @@ void OnStart(Turn& turn, const Start& start) {
     state.awaited.insert(name);
     node.lease.give_up_at = turn.now() + state.options.reconnect_grace;
     node.lease.broken = "not back since the coordinator started";
-    node.liveness = Judge(node.lease, turn.now(), state.options);
+    Rejudge(turn, node);
   }
 }
 
 void OnTick(Turn& turn) {
   CheckLeases(turn);
   CheckMissingShares(turn);
-  SendAllOrders(turn);
+  CheckTimeLimits(turn);
+  SendDueOrders(turn);
 }
 
 struct Dispatch {
@@ -71,6 +74,12 @@ Outcome Cluster::Step(const Input& input, absl::Time now) {
   EndDoomed(turn);
   PlanIfNeeded(turn);
   return outcome;
+}
+
+absl::Time Cluster::WakeAt() const {
+  if (!state_->started) return absl::InfiniteFuture();
+  return std::min({state_->leases.next(), state_->missing_shares.next(), state_->orders.next(),
+                   state_->time_limits.next(), PlanDue(*state_)});
 }
 
 void Cluster::Apply(const v1::Record& record) { ApplyRecord(*state_, record); }

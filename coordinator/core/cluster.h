@@ -49,6 +49,9 @@ struct Options {
   absl::Duration preempt_grace = absl::Seconds(60);
   absl::Duration order_repeat = absl::Seconds(1);    // an order not yet obeyed is sent again
   absl::Duration usage_half_life = absl::Hours(24);  // of what a queue has used
+  // With more jobs than these waiting or running, passes of the scheduler keep a distance.
+  size_t plan_at_once = 64;
+  absl::Duration plan_interval = absl::Milliseconds(100);
   size_t events_kept = 10'000;
 };
 
@@ -61,6 +64,9 @@ class Cluster {
 
   Outcome Step(const Input& input, absl::Time now);
   void Apply(const v1::Record& record);
+  // The first time at which a Tick may have an effect; until then Ticks may be left out. In the
+  // past: at once. Infinite: not before another input.
+  absl::Time WakeAt() const;
 
   // Queries. No effect, no time: "now" is that of the last Step.
   Epoch epoch() const;

@@ -155,4 +155,14 @@ std::string OpenText(const ClusterState& state, const Job& job) {
   CHECK(false, "job {} counts more dependencies than it has", job.id.value());
 }
 
+std::string OpenText(const ClusterState& state, const v1::JobSpec& spec) {
+  for (const v1::Dependency& wanted : spec.schedule().after()) {
+    const Job& on = *Named(state, wanted.job());
+    if (Judge(on, wanted.when()) == Verdict::kOpen) {
+      return fmt::format("{} has not {} yet", NameOf(on), EventWord(wanted.when()));
+    }
+  }
+  return "";
+}
+
 }  // namespace muster::coordinator::core

@@ -7,7 +7,7 @@
 #include "common/duration.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/state.h"
-#include "coordinator/scheduler/plan.h"
+#include "coordinator/scheduler/shape.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -27,7 +27,7 @@ std::string MeshText(const v1::JobSpec& spec) {
   for (const v1::Axis& axis : spec.mesh()) {
     axes += fmt::format("{}{} {}", axes.empty() ? "" : " × ", axis.name(), axis.size());
   }
-  const uint32_t ranks = scheduler::WorldSize(spec);
+  const uint32_t ranks = scheduler::ShapeOf(spec).ranks;
   return fmt::format("{} rank{}{}", ranks, ranks == 1 ? "" : "s",
                      axes.empty() ? "" : " (" + axes + ")");
 }

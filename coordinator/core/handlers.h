@@ -9,6 +9,8 @@ namespace muster::coordinator::core {
 // sessions.cc: who is connected, who is alive.
 void OnWorkerConnected(Turn& turn, const WorkerConnected& input);
 void OnWorkerDisconnected(Turn& turn, const WorkerDisconnected& input);
+// Takes in what the node's lease says now; LoseNode is left to the caller.
+void Rejudge(Turn& turn, Node& node);
 void CheckLeases(Turn& turn);
 
 // reports.cc: what a worker says about attempts.
@@ -31,6 +33,9 @@ void OnSetNodeAdmission(Turn& turn, const SetNodeAdmission& input);
 
 // recovery.cc: how attempts and jobs end.
 void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::FailureCause& cause);
+// A rank of a live attempt that is being stopped is gone, so the others of a trainer cannot save
+// any more: they would only wait for it until their grace is over.
+void StopWaitingForASave(Turn& turn, Job& job);
 // Ends the attempt when nothing of it is left, and the job when that was its last.
 void MaybeEndAttempt(Turn& turn, Job& job);
 // Ends a job that has no live attempt and needs no other.
@@ -41,19 +46,31 @@ void MaybeFinishDrain(Turn& turn, Node& node);
 // orders.cc: what workers should do, said again until they do it.
 void SendOrder(Turn& turn, Job& job, Share& share);  // to one node of its live attempt
 void SendOrders(Turn& turn, Job& job);
-void SendAllOrders(Turn& turn);
+void SendDueOrders(Turn& turn);
 void CheckMissingShares(Turn& turn);
 void SendStop(Turn& turn, const Node& node, AttemptKey key, absl::Duration grace,
               const std::string& reason);
 void SendRelease(Turn& turn, const Node& node, AttemptKey key);
 
-// planning.cc
+// time_limits.cc
+void CheckTimeLimits(Turn& turn);
+
+// planning.cc: passes of the scheduler, and what came of them.
 void PlanIfNeeded(Turn& turn);
-// The scheduler's answer for a job that is not in the queue.
-v1::PlanJobResponse PlanOne(const ClusterState& state, const v1::JobSpec& spec);
-// Why the job waits, for any job in the queue.
+absl::Time PlanDue(const ClusterState& state);  // when it will have something to do
+// Why a queued job waits, cheaply: for lists.
 std::string WaitingReason(const ClusterState& state, const Job& job);
+// The same in full: reason, what would unblock it, when it will start. Costs a pass.
+void ExplainWaiting(const ClusterState& state, const Job& job, v1::Job* view);
 std::string WhyNeverFitsHere(const ClusterState& state, const v1::JobSpec& spec);
+
+// plan_one.cc: the scheduler's answer for a job that is not in the queue. The spec is one that a
+// submit would take: AcceptableSpec.
+v1::PlanJobResponse PlanOne(const ClusterState& state, const v1::JobSpec& spec,
+                            const std::string& user);
+// submit.cc: the spec as it would be recorded, or why it is refused; `what` is "submit" or "plan".
+absl::StatusOr<v1::JobSpec> AcceptableSpec(const ClusterState& state, const v1::JobSpec& spec,
+                                           const std::string& what);
 
 // views.cc
 v1::Job JobView(const ClusterState& state, const Job& job, bool full);

@@ -26,6 +26,18 @@ v1::JobState Job::State() const {
   CHECK(false, "job {} has a live attempt in no state", id.value());
 }
 
+void Job::SetSpec(v1::JobSpec chosen) {
+  spec = std::move(chosen);
+  shape = scheduler::ShapeOf(spec);
+  placement_class = scheduler::PlacementClass(spec);
+}
+
+void Job::ForgetWait() {
+  waiting.clear();
+  unblock.clear();
+  start_estimate = absl::InfiniteFuture();
+}
+
 Attempt* Job::LiveAttempt() {
   return !attempts.empty() && attempts.back().live() ? &attempts.back() : nullptr;
 }

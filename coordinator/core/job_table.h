@@ -18,6 +18,7 @@
 #include "coordinator/core/attempt.h"
 #include "coordinator/core/checkpoints.h"
 #include "coordinator/core/dependencies.h"
+#include "coordinator/scheduler/shape.h"
 #include "muster/v1/job.pb.h"
 
 namespace muster::coordinator::core {
@@ -27,6 +28,8 @@ struct Job {
   JobId id;
   std::string uid;
   v1::JobSpec spec;
+  scheduler::Shape shape;       // of the spec
+  std::string placement_class;  // of the spec; empty once the job ended
   std::string user;
   int64_t submit_unix_ms = 0;
   int64_t end_unix_ms = 0;
@@ -46,6 +49,7 @@ struct Job {
   uint32_t after_open = 0;       // of those, not yet met
   std::string after_impossible;  // why one can never be met
   std::deque<Attempt> attempts;  // oldest first
+  std::vector<NodeId> spares;    // nodes kept for its next replacement
   CheckpointLedger checkpoints;
   uint64_t revision = 0;           // of its last durable change
   uint64_t best_step = 0;          // the most any ended attempt finished
@@ -54,10 +58,15 @@ struct Job {
   int64_t not_before_unix_ms = 0;  // the next attempt
   // Said again.
   v1::Progress progress;
-  std::string waiting;  // the scheduler's reason, for the head of the queue
+  // What the last pass told, if it did.
+  std::string waiting;
+  std::vector<std::string> unblock;
+  absl::Time start_estimate = absl::InfiniteFuture();
 
   bool ended() const { return end_state != v1::JOB_STATE_UNSPECIFIED; }
   v1::JobState State() const;
+  void SetSpec(v1::JobSpec chosen);
+  void ForgetWait();
   Attempt* LiveAttempt();
   const Attempt* LiveAttempt() const;
   Attempt* FindAttempt(uint64_t number);

@@ -19,4 +19,11 @@ Liveness Judge(const Lease& lease, absl::Time now, const Options& options) {
   return {v1::NODE_STATE_READY, ""};
 }
 
+absl::Time NextChange(const Lease& lease, absl::Time now, const Options& options) {
+  if (!lease.connected) return now < lease.give_up_at ? lease.give_up_at : absl::InfiniteFuture();
+  if (now < lease.heard + options.suspect_after) return lease.heard + options.suspect_after;
+  if (now < lease.heard + options.dead_after) return lease.heard + options.dead_after;
+  return absl::InfiniteFuture();
+}
+
 }  // namespace muster::coordinator::core

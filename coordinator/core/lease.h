@@ -28,4 +28,7 @@ struct Liveness {
 
 Liveness Judge(const Lease& lease, absl::Time now, const Options& options);
 
+// When Judge says something else than now, should nothing more be heard. Infinite: never.
+absl::Time NextChange(const Lease& lease, absl::Time now, const Options& options);
+
 }  // namespace muster::coordinator::core

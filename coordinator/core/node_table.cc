@@ -43,12 +43,6 @@ std::string Node::WhyNot() const {
   return "";
 }
 
-std::set<JobId> Node::Jobs() const {
-  std::set<JobId> jobs;
-  for (const auto& [slot, job] : used) jobs.insert(job);
-  return jobs;
-}
-
 Node* NodeTable::Find(const NodeId& name) {
   const auto found = nodes_.find(name);
   return found == nodes_.end() ? nullptr : &found->second;
@@ -67,13 +61,13 @@ Node& NodeTable::FindOrAdd(const NodeId& name) {
 
 Node* NodeTable::BySession(SessionId session) {
   const auto found = sessions_.find(session);
-  return found == sessions_.end() ? nullptr : Find(found->second);
+  return found == sessions_.end() ? nullptr : found->second;
 }
 
 void NodeTable::Bind(Node& node, SessionId session) {
   CHECK(!node.session, "node {} has a session already", node.name.value());
   node.session = session;
-  sessions_.emplace(session, node.name);
+  sessions_.emplace(session, &node);
 }
 
 void NodeTable::Unbind(Node& node) {

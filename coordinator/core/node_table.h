@@ -10,6 +10,7 @@
 
 #include "common/ids.h"
 #include "coordinator/core/lease.h"
+#include "coordinator/scheduler/inventory.h"
 #include "muster/v1/node.pb.h"
 
 namespace muster::coordinator::core {
@@ -26,11 +27,12 @@ struct Node {
   std::vector<v1::Device> devices;
   std::string peer_address;
   v1::Location location;
-  std::vector<v1::Label> labels;
-  std::vector<std::string> taints;
   v1::NodeAdmission admission = v1::NODE_ADMISSION_OPEN;
   std::string admission_reason;
-  std::map<uint32_t, JobId> used;  // slot → job, of attempts not ended
+  std::vector<v1::Label> labels;
+  std::vector<std::string> taints;
+  std::set<JobId> jobs;                                      // with attempts that hold slots of it
+  scheduler::NodeIndex index = scheduler::Inventory::kNone;  // in the inventory
   // Said again by the worker after a crash.
   std::optional<SessionId> session;
   absl::Time connected_at = absl::InfinitePast();
@@ -42,7 +44,6 @@ struct Node {
   // May get new ranks. If not, WhyNot says: "drained (lemon)".
   bool Usable() const { return WhyNot().empty(); }
   std::string WhyNot() const;
-  std::set<JobId> Jobs() const;
 };
 
 class NodeTable {
@@ -59,7 +60,7 @@ class NodeTable {
 
  private:
   std::map<NodeId, Node> nodes_;
-  std::map<SessionId, NodeId> sessions_;
+  std::map<SessionId, Node*> sessions_;
 };
 
 // "drained (lemon)", "cordoned", "open".

@@ -30,6 +30,15 @@ bool MissedARestart(const Node& node, const Share& share) {
   return node.incarnation != share.placed_incarnation;
 }
 
+// Is there something the node should do for its share and has not yet done? A share given up with
+// its node is stopped all the same when the node is back.
+bool Owes(const Attempt& attempt, const Share& share, const Node& node) {
+  if (share.stopped || !node.session) return false;
+  if (attempt.stopping()) return true;
+  return attempt.facts.state() == v1::ATTEMPT_STATE_STARTING && !share.reported &&
+         !MissedARestart(node, share);
+}
+
 }  // namespace
 
 void SendStop(Turn& turn, const Node& node, AttemptKey key, absl::Duration grace,
@@ -52,21 +61,19 @@ void SendRelease(Turn& turn, const Node& node, AttemptKey key) {
 
 void SendOrder(Turn& turn, Job& job, Share& share) {
   Attempt& attempt = *job.LiveAttempt();
-  // A share given up with its node is stopped all the same when the node is back.
-  if (share.stopped || turn.now() < share.next_order) return;
   const Node* node = turn.state().nodes.Find(share.node);
-  if (!node->session) return;
-  if (attempt.stopping()) {
-    SendStop(turn, *node, AttemptKey(job.id, AttemptNumber(attempt.facts.number())),
-             std::max(absl::ZeroDuration(), GraceEnd(turn.state(), job, attempt) - turn.now()),
-             CauseWithLastLine(attempt.facts.cause()));
-  } else if (attempt.facts.state() == v1::ATTEMPT_STATE_STARTING && !share.reported &&
-             !MissedARestart(*node, share)) {
-    SendStart(turn, job, attempt, static_cast<size_t>(&share - attempt.shares.data()), *node);
-  } else {
-    return;
+  if (!Owes(attempt, share, *node)) return;
+  if (turn.now() >= share.next_order) {
+    if (attempt.stopping()) {
+      SendStop(turn, *node, AttemptKey(job.id, AttemptNumber(attempt.facts.number())),
+               std::max(absl::ZeroDuration(), GraceEnd(turn.state(), job, attempt) - turn.now()),
+               CauseWithLastLine(attempt.facts.cause()));
+    } else {
+      SendStart(turn, job, attempt, static_cast<size_t>(&share - attempt.shares.data()), *node);
+    }
+    share.next_order = turn.now() + turn.state().options.order_repeat;
   }
-  share.next_order = turn.now() + turn.state().options.order_repeat;
+  turn.state().orders.Hasten(job.id, share.next_order);
 }
 
 void SendOrders(Turn& turn, Job& job) {
@@ -75,29 +82,34 @@ void SendOrders(Turn& turn, Job& job) {
   for (Share& share : attempt->shares) SendOrder(turn, job, share);
 }
 
-void SendAllOrders(Turn& turn) {
-  for (const JobId id : turn.state().jobs.active()) SendOrders(turn, *turn.state().jobs.Find(id));
+void SendDueOrders(Turn& turn) {
+  while (const auto id = turn.state().orders.Take(turn.now())) {
+    SendOrders(turn, *turn.state().jobs.Find(*id));
+  }
 }
 
 void CheckMissingShares(Turn& turn) {
   ClusterState& state = turn.state();
-  const std::set<JobId> active = state.jobs.active();  // a stop may end jobs
-  for (const JobId id : active) {
-    Job& job = *state.jobs.Find(id);
-    Attempt* attempt = job.LiveAttempt();
-    if (attempt == nullptr || !attempt->good()) continue;
-    for (const Share& share : attempt->shares) {
-      const Node* node = state.nodes.Find(share.node);
-      if (share.reported || share.done() || !node->session) continue;
-      const bool should_have =
-          attempt->facts.state() == v1::ATTEMPT_STATE_RUNNING || MissedARestart(*node, share);
-      if (!should_have || turn.now() < node->connected_at + state.options.reconnect_grace) continue;
-      StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
-                  CauseOnNode(share.node,
-                              fmt::format("{} is back but no longer has its ranks of attempt {}",
-                                          share.node.value(), attempt->facts.number())));
-      break;
+  while (const auto due = state.missing_shares.Take(turn.now())) {
+    const Node& node = *state.nodes.Find(*due);
+    if (!node.session) continue;  // a new hello will tell
+    bool still_missing = false;
+    for (const JobId id : std::set<JobId>(node.jobs)) {
+      Job& job = *state.jobs.Find(id);
+      Attempt* attempt = job.LiveAttempt();
+      const Share* share = attempt == nullptr ? nullptr : attempt->ShareOf(node.name);
+      if (share == nullptr || !attempt->good() || share->reported || share->done()) continue;
+      if (attempt->facts.state() == v1::ATTEMPT_STATE_RUNNING || MissedARestart(node, *share)) {
+        StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
+                    CauseOnNode(node.name,
+                                fmt::format("{} is back but no longer has its ranks of attempt {}",
+                                            node.name.value(), attempt->facts.number())));
+      } else {
+        still_missing = true;  // it may yet start them
+      }
     }
+    if (still_missing)
+      state.missing_shares.Set(node.name, turn.now() + state.options.reconnect_grace);
   }
 }
 

@@ -1,137 +1,115 @@
-#include <fmt/format.h>
+// Passes of the scheduler: when one is due, and how its decisions are carried out.
+//
+// While few jobs wait or run, every input that matters is followed by a pass. When there are many,
+// passes keep a distance, so that a burst of submissions costs a few passes and not one each.
+#include <algorithm>
+#include <utility>
 
-#include <limits>
-
-#include "common/duration.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/holds.h"
-#include "coordinator/scheduler/plan.h"
+#include "coordinator/core/view.h"
+#include "coordinator/scheduler/place.h"
 
 namespace muster::coordinator::core {
 namespace {
 
-// After a restart: nothing is started before the nodes that were alive are back or given up.
-std::string RestartHold(const ClusterState& state) {
-  if (state.awaited.empty() || state.now >= state.started_at + state.options.reconnect_grace) {
-    return "";
-  }
-  return fmt::format("waiting: {} of {} nodes not back since the coordinator started",
-                     state.awaited.size(), state.nodes.all().size());
+bool Crowded(const ClusterState& state) {
+  return state.jobs.queued().size() + state.jobs.active().size() > state.options.plan_at_once;
 }
 
-std::string BackoffHold(const ClusterState& state, const Job& job) {
-  const absl::Time not_before = absl::FromUnixMillis(job.not_before_unix_ms);
-  if (job.fruitless == 0 || state.now >= not_before) return "";
-  return fmt::format("waiting: {} before attempt {}, after {} failure{} without progress",
-                     DurationText(Backoff(job.fruitless)), job.attempts.size() + 1, job.fruitless,
-                     job.fruitless == 1 ? "" : "s");
-}
-
-scheduler::Snapshot SnapshotOf(const ClusterState& state) {
-  scheduler::Snapshot snapshot;
-  for (const auto& [name, node] : state.nodes.all()) {
-    scheduler::FreeNode& free = snapshot.nodes.emplace_back();
-    free.name = name;
-    free.why_not = node.WhyNot();
-    free.usable = free.why_not.empty();
-    free.slots = node.slots;
-    for (uint32_t slot = 0; slot < node.slots; ++slot) {
-      if (node.used.count(slot) == 0) free.free_slots.push_back(slot);
-    }
-  }
-  const std::string hold = RestartHold(state);
-  for (const JobId id : state.jobs.queued()) {
-    const Job& job = *state.jobs.Find(id);
-    if (!HoldReason(state, job).empty()) continue;  // holds up nobody
-    scheduler::Ask& ask = snapshot.queue.emplace_back();
-    ask.job = id;
-    ask.spec = &job.spec;
-    if (!job.attempts.empty() && !job.requeued) {
-      ask.previous = &job.attempts.back().facts.shares();
-      ask.previous_attempt = job.attempts.back().facts.number();
-    }
-    ask.hold = hold.empty() ? BackoffHold(state, job) : hold;
-    if (!ask.hold.empty()) break;  // blocks all behind it
-  }
-  return snapshot;
-}
-
-void Place(Turn& turn, const scheduler::Placement& placement) {
-  Job& job = *turn.state().jobs.Find(placement.job);
+void StartJob(Turn& turn, scheduler::Start start) {
+  Job& job = *turn.state().jobs.Find(start.job);
   v1::Record record;
   v1::AttemptStarted* started = record.mutable_attempt_started();
   started->set_job_id(job.id.value());
   started->set_attempt(job.attempts.size() + 1);
-  started->set_reason(placement.reason);
-  started->mutable_shares()->Assign(placement.shares.begin(), placement.shares.end());
+  started->set_reason(start.reason);
+  for (v1::NodeShare& share : start.shares) *started->add_shares() = std::move(share);
+  for (const NodeId& spare : start.spares) started->add_spares(spare.value());
   turn.Record(std::move(record));
   SendOrders(turn, job);
 }
 
-void TellHead(Turn& turn, const scheduler::Waiting& head) {
-  Job& job = *turn.state().jobs.Find(head.job);
-  if (job.waiting == head.reason) return;
-  job.waiting = head.reason;
-  turn.Emit(WaitingEvent(turn.state(), job, head.reason));
+void Preempt(Turn& turn, const scheduler::Preemption& preemption) {
+  Job& victim = *turn.state().jobs.Find(preemption.victim);
+  v1::FailureCause cause;
+  cause.set_text(preemption.reason);
+  // On a lent spare: grace.h says what the name of a node means here.
+  const scheduler::Inventory& inventory = turn.state().inventory;
+  for (const v1::NodeShare& share : victim.attempts.back().facts.shares()) {
+    if (inventory.spare_for(inventory.Find(NodeId(share.node()))) != preemption.for_job) continue;
+    cause.set_node(share.node());
+    break;
+  }
+  StopAttempt(turn, victim, v1::ATTEMPT_OUTCOME_PREEMPTED, cause);
+}
+
+// Of a crowd only those that were not told before are announced.
+void Tell(Turn& turn, std::vector<scheduler::Wait> waits) {
+  ClusterState& state = turn.state();
+  std::set<JobId> told;
+  for (scheduler::Wait& wait : waits) {
+    Job& job = *state.jobs.Find(wait.job);
+    const bool first = job.waiting.empty();
+    const bool news = job.waiting != wait.reason;
+    told.insert(wait.job);
+    job.waiting = std::move(wait.reason);
+    job.unblock = std::move(wait.unblock);
+    job.start_estimate = wait.start_estimate;
+    if (first || (news && !Crowded(state))) {
+      turn.Emit(WaitingEvent(state, job, job.waiting));
+    }
+  }
+  for (const JobId id : state.told) {
+    if (told.count(id) == 0) state.jobs.Find(id)->ForgetWait();
+  }
+  state.told = std::move(told);
 }
 
 }  // namespace
 
-void PlanIfNeeded(Turn& turn) {
-  ClusterState& state = turn.state();
-  if (!state.plan_needed && turn.now() < state.plan_at) return;
-  state.plan_needed = false;
-  state.plan_at = absl::InfiniteFuture();
-  if (state.jobs.queued().empty()) return;
-  const scheduler::Plan plan = scheduler::MakePlan(SnapshotOf(state));
-  for (const scheduler::Placement& placement : plan.placements) Place(turn, placement);
-  if (!plan.head) return;
-  TellHead(turn, *plan.head);
-  const Job& head = *state.jobs.Find(plan.head->job);
-  if (!RestartHold(state).empty()) {
-    state.plan_at = state.started_at + state.options.reconnect_grace;
-  } else if (!BackoffHold(state, head).empty()) {
-    state.plan_at = absl::FromUnixMillis(head.not_before_unix_ms);
-  }
+absl::Time PlanDue(const ClusterState& state) {
+  if (state.jobs.queued().empty()) return absl::InfiniteFuture();
+  const absl::Time due = state.plan_needed ? absl::InfinitePast() : state.plan_at;
+  if (!Crowded(state)) return due;
+  return std::max(due, state.planned_at + state.options.plan_interval);
 }
 
-v1::PlanJobResponse PlanOne(const ClusterState& state, const v1::JobSpec& spec) {
-  const JobId asked(std::numeric_limits<uint64_t>::max());
-  scheduler::Snapshot snapshot = SnapshotOf(state);
-  scheduler::Ask& ask = snapshot.queue.emplace_back();
-  ask.job = asked;
-  ask.spec = &spec;
-  const scheduler::Plan plan = scheduler::MakePlan(std::move(snapshot));
-  v1::PlanJobResponse response;
-  if (plan.head) {
-    response.set_reason(plan.head->job == asked ? plan.head->reason
-                                                : scheduler::BehindText(plan.head->job));
-    return response;
-  }
-  response.set_fits_now(true);
-  response.set_reason(plan.placements.back().reason);
-  response.mutable_shares()->Assign(plan.placements.back().shares.begin(),
-                                    plan.placements.back().shares.end());
-  return response;
+void PlanIfNeeded(Turn& turn) {
+  ClusterState& state = turn.state();
+  if (turn.now() < PlanDue(state)) return;
+  state.plan_needed = false;
+  state.plan_at = absl::InfiniteFuture();
+  state.planned_at = turn.now();
+  state.planned_up_to = *state.jobs.queued().rbegin();
+  scheduler::Decisions decisions = scheduler::RunPass(ViewOf(state).view);
+  state.plan_at = decisions.look_again;
+  for (scheduler::Start& start : decisions.starts) StartJob(turn, std::move(start));
+  Tell(turn, std::move(decisions.waits));
+  for (const scheduler::Preemption& preemption : decisions.preemptions) Preempt(turn, preemption);
 }
 
 std::string WaitingReason(const ClusterState& state, const Job& job) {
-  std::string hold = HoldReason(state, job);
-  if (!hold.empty()) return hold;
-  JobId head = job.id;
-  for (const JobId id : state.jobs.queued()) {
-    if (!HoldReason(state, *state.jobs.Find(id)).empty()) continue;
-    head = id;
-    break;
+  if (std::string hold = HoldReason(state, job); !hold.empty()) return hold;
+  if (!job.waiting.empty()) return job.waiting;
+  if (job.id > state.planned_up_to) return "waiting: for the scheduler's next pass";
+  return "waiting: behind others in queue " + QueueName(job.spec);
+}
+
+void ExplainWaiting(const ClusterState& state, const Job& job, v1::Job* view) {
+  if (job.ended() || job.LiveAttempt() != nullptr || IsHeld(state, job)) return;
+  scheduler::Wait wait{job.id, job.waiting, job.unblock, job.start_estimate};
+  if (job.waiting.empty()) wait = scheduler::ExplainWait(ViewOf(state).view, job.id);
+  view->set_reason(wait.reason);
+  view->mutable_unblock()->Assign(wait.unblock.begin(), wait.unblock.end());
+  if (wait.start_estimate < absl::InfiniteFuture()) {
+    view->set_start_estimate_unix_ms(absl::ToUnixMillis(wait.start_estimate));
   }
-  return head == job.id ? job.waiting : scheduler::BehindText(head);
 }
 
 std::string WhyNeverFitsHere(const ClusterState& state, const v1::JobSpec& spec) {
   if (state.nodes.all().empty()) return "";
-  std::vector<uint32_t> slots;
-  for (const auto& [name, node] : state.nodes.all()) slots.push_back(node.slots);
-  return scheduler::WhyNeverFits(spec, slots);
+  return scheduler::WhyNeverFits(spec, state.inventory);
 }
 
 }  // namespace muster::coordinator::core

@@ -8,6 +8,7 @@
 #include "common/duration.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/room.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -120,6 +121,14 @@ void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::Fai
   MaybeEndAttempt(turn, job);
 }
 
+void StopWaitingForASave(Turn& turn, Job& job) {
+  Attempt* attempt = job.LiveAttempt();
+  if (!job.spec.has_train() || attempt->failed_while_stopping) return;
+  attempt->failed_while_stopping = true;
+  for (Share& share : attempt->shares) share.next_order = absl::InfinitePast();
+  SendOrders(turn, job);
+}
+
 void MaybeEndAttempt(Turn& turn, Job& job) {
   Attempt* attempt = job.LiveAttempt();
   if (attempt == nullptr) return;
@@ -141,6 +150,7 @@ void MaybeEndAttempt(Turn& turn, Job& job) {
       SendRelease(turn, node, key);
     } else if (share.reported && node.session) {
       node.stale.insert(key);  // given up, and back with its ranks: they must go first
+      RefreshUsable(turn.state(), node);
       SendStop(turn, node, key, absl::ZeroDuration(), "this attempt is over");
     }
     MaybeFinishDrain(turn, node);
@@ -174,7 +184,8 @@ void LoseNode(Turn& turn, Node& node, const std::string& why) {
   record.mutable_node_died()->set_reason(why);
   turn.Record(std::move(record));
   node.stale.clear();
-  for (const JobId id : node.Jobs()) {
+  RefreshUsable(turn.state(), node);
+  for (const JobId id : std::set<JobId>(node.jobs)) {
     Job& job = *turn.state().jobs.Find(id);
     Attempt* attempt = job.LiveAttempt();
     Share* share = attempt == nullptr ? nullptr : attempt->ShareOf(node.name);
@@ -184,6 +195,7 @@ void LoseNode(Turn& turn, Node& node, const std::string& why) {
       StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
                   CauseOnNode(node.name, fmt::format("{} lost: {}", node.name.value(), why)));
     } else {
+      StopWaitingForASave(turn, job);
       MaybeEndAttempt(turn, job);
     }
   }
@@ -191,7 +203,7 @@ void LoseNode(Turn& turn, Node& node, const std::string& why) {
 }
 
 void MaybeFinishDrain(Turn& turn, Node& node) {
-  if (node.admission != v1::NODE_ADMISSION_DRAINING || !node.used.empty()) return;
+  if (node.admission != v1::NODE_ADMISSION_DRAINING || !node.jobs.empty()) return;
   v1::Record record;
   v1::NodeAdmissionSet* set = record.mutable_node_admission_set();
   set->set_node(node.name.value());

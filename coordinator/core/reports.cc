@@ -3,6 +3,7 @@
 #include "common/status.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/room.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -11,11 +12,11 @@ namespace {
 void ClearAway(Turn& turn, Node& node, const v1::AttemptReport& report) {
   const AttemptKey key(JobId(report.job_id()), AttemptNumber(report.attempt()));
   if (report.state() == v1::LOCAL_ATTEMPT_STATE_STOPPED) {
-    if (node.stale.erase(key) > 0) turn.state().plan_needed = true;
+    if (node.stale.erase(key) > 0) RefreshUsable(turn.state(), node);
     SendRelease(turn, node, key);
     return;
   }
-  if (node.stale.insert(key).second) turn.state().plan_needed = true;
+  if (node.stale.insert(key).second) RefreshUsable(turn.state(), node);
   SendStop(turn, node, key, absl::ZeroDuration(), "this attempt is over");
 }
 
@@ -56,11 +57,7 @@ void TakeFailure(Turn& turn, Job& job, Attempt& attempt, const RankFailure& fail
     return;
   }
   if (attempt.facts.outcome() != v1::ATTEMPT_OUTCOME_RANK_FAILED) {
-    // The other ranks of a trainer would wait for this one until the grace is over.
-    if (!job.spec.has_train() || attempt.failed_while_stopping) return;
-    attempt.failed_while_stopping = true;
-    for (Share& share : attempt.shares) share.next_order = absl::InfinitePast();
-    SendOrders(turn, job);
+    StopWaitingForASave(turn, job);
     return;
   }
   // A node further away may report the root of the cascade later.
@@ -109,10 +106,7 @@ void OnWorkerSaid(Turn& turn, const WorkerSaid& input) {
   Node* node = state.nodes.BySession(input.session);
   if (node == nullptr) return;  // the stream is being closed
   node->lease.heard = turn.now();
-  if (node->liveness.state != v1::NODE_STATE_READY) {
-    node->liveness = Judge(node->lease, turn.now(), state.options);
-    state.plan_needed = true;
-  }
+  if (node->liveness.state != v1::NODE_STATE_READY) Rejudge(turn, *node);
   const v1::WorkerMessage& message = input.message;
   switch (message.message_case()) {
     case v1::WorkerMessage::kHeartbeat:

@@ -5,6 +5,7 @@
 #include "common/duration.h"
 #include "common/status.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/room.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -127,18 +128,20 @@ void OnWorkerConnected(Turn& turn, const WorkerConnected& input) {
   state.awaited.erase(name);
   node.connected_at = turn.now();
   node.lease = Lease{.connected = true, .heard = turn.now(), .give_up_at = {}, .broken = ""};
-  node.liveness = Judge(node.lease, turn.now(), state.options);
   node.stale.clear();
+  Rejudge(turn, node);
+  RefreshUsable(state, node);
   state.plan_needed = true;
   SendWelcome(turn, node);
-  for (const JobId id : node.Jobs()) {
+  for (const JobId id : std::set<JobId>(node.jobs)) {
     if (Share* share = LiveShare(state, id, name)) {
       share->reported = false;  // the hello tells anew
       share->next_order = absl::InfinitePast();
+      state.missing_shares.Set(name, turn.now() + state.options.reconnect_grace);
     }
   }
   for (const v1::AttemptReport& report : hello.attempts()) OnAttemptReport(turn, node, report);
-  for (const JobId id : node.Jobs()) {
+  for (const JobId id : std::set<JobId>(node.jobs)) {
     if (Share* share = LiveShare(state, id, name)) SendOrder(turn, *state.jobs.Find(id), *share);
   }
 }
@@ -151,30 +154,36 @@ void OnWorkerDisconnected(Turn& turn, const WorkerDisconnected& input) {
   node->lease.connected = false;
   node->lease.give_up_at = turn.now() + state.options.dead_after;
   node->lease.broken = input.why.empty() ? "connection lost" : input.why;
-  node->liveness = Judge(node->lease, turn.now(), state.options);
-  state.plan_needed = true;
+  Rejudge(turn, *node);
+}
+
+void Rejudge(Turn& turn, Node& node) {
+  ClusterState& state = turn.state();
+  state.leases.Set(node.name, NextChange(node.lease, turn.now(), state.options));
+  Liveness seen = Judge(node.lease, turn.now(), state.options);
+  if (seen.state == node.liveness.state && seen.reason == node.liveness.reason) return;
+  node.liveness = std::move(seen);
+  RefreshUsable(state, node);
 }
 
 void CheckLeases(Turn& turn) {
   ClusterState& state = turn.state();
-  for (auto& [name, node] : state.nodes.all()) {
+  while (const auto due = state.leases.Take(turn.now())) {
+    Node& node = *state.nodes.Find(*due);
     if (node.dead) continue;
-    Liveness seen = Judge(node.lease, turn.now(), state.options);
-    if (seen.state == node.liveness.state) continue;
-    node.liveness = std::move(seen);
-    state.plan_needed = true;
+    Rejudge(turn, node);
     if (node.liveness.state != v1::NODE_STATE_DEAD) continue;
     const std::string why = node.liveness.reason;
     if (node.session) {
-      turn.Close(*node.session,
-                 absl::UnavailableError(fmt::format(
-                     "worker {} was {} and is declared dead; connect again", name.value(), why)));
+      turn.Close(*node.session, absl::UnavailableError(fmt::format(
+                                    "worker {} was {} and is declared dead; connect again",
+                                    node.name.value(), why)));
       state.nodes.Unbind(node);
       node.lease.connected = false;
       node.lease.give_up_at = turn.now();
       node.lease.broken = why;
     }
-    state.awaited.erase(name);
+    state.awaited.erase(node.name);
     LoseNode(turn, node, why);
   }
 }

@@ -15,6 +15,8 @@
 #include "coordinator/core/job_table.h"
 #include "coordinator/core/node_table.h"
 #include "coordinator/core/queue_table.h"
+#include "coordinator/core/timetable.h"
+#include "coordinator/scheduler/inventory.h"
 
 namespace muster::coordinator::core {
 
@@ -49,6 +51,8 @@ struct ClusterState {
   int64_t record_unix_ms = 0;  // of the newest record
   JobTable jobs;
   NodeTable nodes;
+  scheduler::Inventory inventory;  // room.h; usability is of this life only
+  Timetable<JobId> time_limits;    // of attempts that are not being stopped
   QueueTable queues;
   ArrayTable arrays;
   Dependencies dependencies;
@@ -61,8 +65,15 @@ struct ClusterState {
   absl::Time started_at = absl::InfinitePast();
   bool started = false;
   std::set<NodeId> awaited;  // alive before the restart, not yet back
-  bool plan_needed = true;
-  absl::Time plan_at = absl::InfiniteFuture();  // the head of the queue may start then
+  Timetable<NodeId> leases;  // when to look at the node's lease; a heartbeat leaves it as it is
+  Timetable<NodeId> missing_shares;  // reconnected, and silent about ranks it should have
+  Timetable<JobId> orders;           // something is to be said (again) to its nodes
+  // Passes of the scheduler (planning.cc).
+  bool plan_needed = true;                      // something changed that may matter
+  absl::Time plan_at = absl::InfiniteFuture();  // one is due though nothing changes
+  absl::Time planned_at = absl::InfinitePast();
+  JobId planned_up_to;   // the youngest job the last one saw
+  std::set<JobId> told;  // those whose wait it told
 };
 
 // Changes the recorded part; alone rebuilds it, in any life. Returns the event the record makes,

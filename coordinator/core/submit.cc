@@ -40,20 +40,6 @@ absl::Status CheckNamesAreFree(const ClusterState& state, const std::vector<std:
   return absl::OkStatus();
 }
 
-absl::Status CheckFits(const ClusterState& state, const v1::JobSpec& spec) {
-  const Queue* queue = state.queues.Find(QueueName(spec));
-  if (queue == nullptr) {
-    return NotFound(
-        "submit job \"{}\": there is no queue \"{}\"; there are: {}; create it with `muster queue "
-        "set`",
-        spec.name(), QueueName(spec), state.queues.Names());
-  }
-  std::string never = WhyNeverFitsHere(state, spec);
-  if (never.empty()) never = WhyNeverInQueue(*queue, spec);
-  if (never.empty()) return absl::OkStatus();
-  return ResourceExhausted("submit job \"{}\": {}", spec.name(), never);
-}
-
 v1::Record SubmittedRecord(const ClusterState& state, const v1::JobSpec& spec,
                            const std::string& name, const std::string& user) {
   const JobId id = state.jobs.NextId();
@@ -80,17 +66,14 @@ absl::StatusOr<v1::SubmitJobResponse> Submit(Turn& turn, const v1::SubmitJobRequ
   MUSTER_ASSIGN_OR_RETURN(const RequestUse* earlier,
                           EarlierUse(state, request.request_id(), RequestUse::Call::kSubmit));
   if (earlier != nullptr) return ResponseFor(state, *state.jobs.Find(earlier->job));
-  v1::JobSpec spec = request.spec();
-  spec.mutable_schedule()->set_queue(QueueName(request.spec()));
-  MUSTER_ASSIGN_OR_RETURN(const std::vector<std::string> names, JobNames(spec));
+  MUSTER_ASSIGN_OR_RETURN(const std::vector<std::string> names, JobNames(request.spec()));
   MUSTER_RETURN_IF_ERROR(CheckNamesAreFree(state, names));
-  MUSTER_RETURN_IF_ERROR(ResolveDependencies(state, &spec));
-  MUSTER_RETURN_IF_ERROR(CheckFits(state, spec));
+  MUSTER_ASSIGN_OR_RETURN(const v1::JobSpec spec, AcceptableSpec(state, request.spec(), "submit"));
   if (request.validate_only()) {
     v1::SubmitJobResponse response;
     *response.mutable_job()->mutable_spec() = spec;
     response.mutable_job()->set_user(request.user());
-    response.mutable_job()->set_reason(PlanOne(state, spec).reason());
+    response.mutable_job()->set_reason(PlanOne(state, spec, request.user()).reason());
     response.set_array_jobs(spec.schedule().array().count());
     return response;
   }
@@ -109,6 +92,23 @@ absl::StatusOr<v1::SubmitJobResponse> Submit(Turn& turn, const v1::SubmitJobRequ
 }
 
 }  // namespace
+
+absl::StatusOr<v1::JobSpec> AcceptableSpec(const ClusterState& state, const v1::JobSpec& asked,
+                                           const std::string& what) {
+  v1::JobSpec spec = asked;
+  spec.mutable_schedule()->set_queue(QueueName(asked));
+  MUSTER_RETURN_IF_ERROR(ResolveDependencies(state, &spec));
+  const Queue* queue = state.queues.Find(QueueName(spec));
+  if (queue == nullptr) {
+    return NotFound(
+        "{} job \"{}\": there is no queue \"{}\"; there are: {}; create it with `muster queue set`",
+        what, spec.name(), QueueName(spec), state.queues.Names());
+  }
+  std::string never = WhyNeverFitsHere(state, spec);
+  if (never.empty()) never = WhyNeverInQueue(*queue, spec);
+  if (!never.empty()) return ResourceExhausted("{} job \"{}\": {}", what, spec.name(), never);
+  return spec;
+}
 
 void OnSubmitJob(Turn& turn, const SubmitJob& input) {
   turn.Answer(input.token, Submit(turn, input.request));

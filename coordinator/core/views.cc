@@ -123,17 +123,18 @@ v1::Node NodeView(const ClusterState& state, const Node& node) {
   if (reason.empty() && node.State() == v1::NODE_STATE_READY) reason = node.WhyNot();
   view.set_reason(reason);
   view.set_slots(node.slots);
-  view.set_slots_used(static_cast<uint32_t>(node.used.size()));
+  view.set_slots_used(node.slots - state.inventory.free_slots(node.index));
   view.mutable_devices()->Assign(node.devices.begin(), node.devices.end());
   view.set_peer_address(node.peer_address);
   view.set_incarnation(node.incarnation);
   if (node.lease.heard > absl::InfinitePast()) {
     view.set_last_heard_unix_ms(absl::ToUnixMillis(node.lease.heard));
   }
-  for (const JobId id : node.Jobs()) view.add_jobs(id.value());
+  for (const JobId id : node.jobs) view.add_jobs(id.value());
   *view.mutable_location() = node.location;
-  for (const v1::Label& label : node.labels) *view.add_labels() = label;
-  for (const std::string& taint : node.taints) view.add_taints(taint);
+  view.mutable_labels()->Assign(node.labels.begin(), node.labels.end());
+  view.mutable_taints()->Assign(node.taints.begin(), node.taints.end());
+  view.set_spare_for(state.inventory.spare_for(node.index).value());
   return view;
 }
 
@@ -149,6 +150,7 @@ absl::StatusOr<v1::GetJobResponse> Cluster::GetJob(const v1::GetJobRequest& requ
   }
   v1::GetJobResponse response;
   *response.mutable_job() = JobView(*state_, *job, true);
+  ExplainWaiting(*state_, *job, response.mutable_job());
   return response;
 }
 
@@ -199,16 +201,16 @@ v1::GetClusterResponse Cluster::GetCluster() const {
   response.set_cluster_id(state_->cluster_id);
   response.set_epoch(state_->epoch.value());
   response.set_revision(state_->revision);
-  uint32_t ready = 0, slots = 0, used = 0;
+  uint32_t ready = 0;
   for (const auto& [name, node] : state_->nodes.all()) {
     if (node.State() == v1::NODE_STATE_READY) ++ready;
-    if (node.Usable()) slots += node.slots;
-    used += static_cast<uint32_t>(node.used.size());
   }
+  uint64_t used = 0;
+  for (const auto& [name, queue] : state_->queues.all()) used += queue.slots_held;
   response.set_nodes_ready(ready);
   response.set_nodes_total(static_cast<uint32_t>(state_->nodes.all().size()));
-  response.set_slots_total(slots);
-  response.set_slots_used(used);
+  response.set_slots_total(static_cast<uint32_t>(state_->inventory.slots_usable()));
+  response.set_slots_used(static_cast<uint32_t>(used));
   response.set_jobs_waiting(static_cast<uint32_t>(state_->jobs.queued().size()));
   response.set_jobs_active(static_cast<uint32_t>(state_->jobs.active().size()));
   if (state_->started) response.set_start_unix_ms(absl::ToUnixMillis(state_->started_at));
@@ -216,10 +218,8 @@ v1::GetClusterResponse Cluster::GetCluster() const {
 }
 
 absl::StatusOr<v1::PlanJobResponse> Cluster::PlanJob(const v1::PlanJobRequest& request) const {
-  if (const std::string never = WhyNeverFitsHere(*state_, request.spec()); !never.empty()) {
-    return ResourceExhausted("plan job \"{}\": {}", request.spec().name(), never);
-  }
-  return PlanOne(*state_, request.spec());
+  MUSTER_ASSIGN_OR_RETURN(const v1::JobSpec spec, AcceptableSpec(*state_, request.spec(), "plan"));
+  return PlanOne(*state_, spec, "");
 }
 
 absl::StatusOr<std::vector<v1::JobEvent>> Cluster::EventsAfter(uint64_t revision, JobId job) const {

@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   int64_t heartbeat_ms = absl::ToInt64Milliseconds(options.core.heartbeat_interval);
   int64_t suspect_ms = absl::ToInt64Milliseconds(options.core.suspect_after);
   int64_t dead_ms = absl::ToInt64Milliseconds(options.core.dead_after);
+  int64_t preempt_grace_ms = absl::ToInt64Milliseconds(options.core.preempt_grace);
   int64_t reconnect_grace_ms = absl::ToInt64Milliseconds(options.core.reconnect_grace);
 
   CLI::App app{kDescription, "muster-coordinator"};
@@ -79,6 +80,11 @@ int main(int argc, char** argv) {
                  "after a start, how long workers may take to come back before they are given up")
       ->check(milliseconds)
       ->capture_default_str();
+  app.add_option("--preempt-grace-ms", preempt_grace_ms,
+                 "how long a job that is preempted, suspended, requeued, scaled or out of time may "
+                 "take to save, where its job file does not say")
+      ->check(milliseconds)
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -95,6 +101,7 @@ int main(int argc, char** argv) {
   options.core.heartbeat_interval = absl::Milliseconds(heartbeat_ms);
   options.core.suspect_after = absl::Milliseconds(suspect_ms);
   options.core.dead_after = absl::Milliseconds(dead_ms);
+  options.core.preempt_grace = absl::Milliseconds(preempt_grace_ms);
   options.core.reconnect_grace = absl::Milliseconds(reconnect_grace_ms);
   if (const absl::Status status = muster::SetUpLog("coordinator", log_level); !status.ok()) {
     return Fail(status);

@@ -60,6 +60,22 @@ std::string Script::Join(const Words& words) {
   hello.set_cluster_id(Get(words, "cluster"));
   hello.set_highest_epoch(Number(Get(words, "epoch", "0")));
   hello.set_peer_address(words.at(1) + ":9");
+  hello.mutable_location()->set_nvlink(Get(words, "nvlink"));
+  hello.mutable_location()->set_rack(Get(words, "rack"));
+  hello.mutable_location()->set_pod(Get(words, "pod"));
+  if (const std::string labels = Get(words, "labels"); !labels.empty()) {
+    ParseLabels(labels, hello.mutable_labels());
+  }
+  if (const std::string taints = Get(words, "taints"); !taints.empty()) {
+    for (const std::string& taint : List(taints)) hello.add_taints(taint);
+  }
+  if (const std::string kind = Get(words, "device"); !kind.empty()) {
+    for (uint32_t slot = 0; slot < hello.slots(); ++slot) {
+      v1::Device* device = hello.add_devices();
+      device->set_slot(slot);
+      device->set_kind(kind);
+    }
+  }
   for (auto at = std::find(words.begin(), words.end(), "holding"); at != words.end();) {
     const auto next = std::find(at + 1, words.end(), "holding");
     *hello.add_attempts() = ParseReport(Words(at + 1, next), ++last_update_);
@@ -104,6 +120,26 @@ std::string Script::Say(const std::string& node, v1::WorkerMessage message) {
   return Step(coordinator::core::WorkerSaid{found->second, std::move(message)});
 }
 
+std::string Script::OnAllNodes(const Words& words, const std::string& fate, bool stopped) {
+  v1::GetJobRequest request;
+  request.set_job_id(Number(words.at(1)));
+  const v1::Job job = cluster_->GetJob(request)->job();
+  const v1::Attempt& attempt = job.attempts(job.attempts_size() - 1);
+  std::string text;
+  for (const v1::NodeShare& share : attempt.shares()) {
+    if (sessions_.count(share.node()) == 0) continue;
+    Words report = {
+        fmt::format("{}.{}", job.id(), attempt.number()),
+        fmt::format("{}-{}={}", share.first_rank(), share.first_rank() + share.ranks() - 1, fate)};
+    if (stopped) report.push_back("stopped");
+    report.insert(report.end(), words.begin() + 2, words.end());
+    v1::WorkerMessage message;
+    *message.mutable_report() = ParseReport(report, ++last_update_);
+    text += Say(share.node(), std::move(message));
+  }
+  return text;
+}
+
 std::string Script::Show(const Words& words) const {
   std::string text;
   if (words.at(1) == "jobs") {
@@ -120,7 +156,11 @@ std::string Script::Show(const Words& words) const {
     ParseSpec({words.begin() + 1, words.end()}, request.mutable_spec());
     const auto plan = cluster_->PlanJob(request);
     if (!plan.ok()) return std::string(plan.status().message()) + "\n";
-    text = fmt::format("{} \"{}\"\n", plan->fits_now() ? "fits" : "waits", plan->reason());
+    text = PlanLine(*plan, now_) + "\n";
+  } else if (words.at(1) == "job") {
+    v1::GetJobRequest request;
+    request.set_job_id(Number(words.at(2)));
+    text = WaitLines(cluster_->GetJob(request)->job(), now_);
   } else if (words.at(1) == "ledger") {
     v1::GetJobRequest request;
     request.set_job_id(Number(words.at(2)));
@@ -144,6 +184,10 @@ std::string Script::Show(const Words& words) const {
 std::string Script::Run(const std::string& line) {
   const Words words = Split(line);
   const std::string& verb = words.at(0);
+  if (verb == "quietly") {
+    Run(line.substr(verb.size() + 1));
+    return "";
+  }
   v1::WorkerMessage message;
   if (verb == "start") return Step(coordinator::core::Start{Get(words, "cluster", "c0ffee42")});
   if (verb == "restart") return Restart();
@@ -151,6 +195,10 @@ std::string Script::Run(const std::string& line) {
   if (verb == "advance") return Advance(words);
   if (const auto answer = Request(words)) return *answer;
   if (verb == "show") return Show(words);
+  if (verb == "runs") return OnAllNodes(words, "up", false);
+  if (verb == "finishes") return OnAllNodes(words, "exit:0", true);
+  if (verb == "leaves") return OnAllNodes(words, "exit:75", true);
+  if (verb == "killed") return OnAllNodes(words, "ours", true);
   if (verb == "silence") {
     silent_.insert(words.at(1));
     return "";

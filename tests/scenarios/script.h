@@ -38,6 +38,8 @@ class Script {
   std::string SetQueue(const Words& words);
   std::string PauseQueue(const Words& words, bool paused);
   std::string Admission(const Words& words, v1::NodeAdmission admission);
+  // The nodes of the job's newest attempt report their ranks, one after another.
+  std::string OnAllNodes(const Words& words, const std::string& fate, bool stopped);
   std::string Say(const std::string& node, v1::WorkerMessage message);
   std::string Show(const Words& words) const;
 

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/check.h"
+#include "common/duration.h"
 
 namespace muster::scenarios {
 namespace {
@@ -246,6 +249,44 @@ std::string Trace(const Outcome& outcome, const std::map<SessionId, std::string>
   }
   for (const Reply& reply : outcome.replies) text += "reply " + ReplyLine(reply) + "\n";
   for (const v1::JobEvent& event : outcome.events) text += EventLine(event) + "\n";
+  return text;
+}
+
+namespace {
+
+std::string SharesText(const google::protobuf::RepeatedPtrField<v1::NodeShare>& shares) {
+  std::string text;
+  for (const v1::NodeShare& share : shares) {
+    text += fmt::format(" {}[{}-{}]", share.node(), share.first_rank(),
+                        share.first_rank() + share.ranks() - 1);
+  }
+  return text;
+}
+
+std::string InText(int64_t unix_ms, absl::Time now) {
+  return DurationText(std::max(absl::ZeroDuration(), absl::FromUnixMillis(unix_ms) - now));
+}
+
+}  // namespace
+
+std::string PlanLine(const v1::PlanJobResponse& plan, absl::Time now) {
+  std::string text = fmt::format("{} \"{}\"", plan.fits_now() ? "fits" : "waits", plan.reason());
+  if (!plan.fits_now() && plan.start_unix_ms() > 0) {
+    text += fmt::format(" starts in {} on{}", InText(plan.start_unix_ms(), now),
+                        SharesText(plan.shares()));
+  }
+  for (const std::string& spare : plan.spares()) text += " spare=" + spare;
+  for (const uint64_t victim : plan.preempts()) text += fmt::format(" preempts={}", victim);
+  for (const std::string& line : plan.unblock()) text += "\n  unblock: " + line;
+  return text;
+}
+
+std::string WaitLines(const v1::Job& job, absl::Time now) {
+  std::string text = JobLine(job) + "\n";
+  if (job.start_estimate_unix_ms() > 0) {
+    text += fmt::format("  starts in {}\n", InText(job.start_estimate_unix_ms(), now));
+  }
+  for (const std::string& line : job.unblock()) text += "  unblock: " + line + "\n";
   return text;
 }
 

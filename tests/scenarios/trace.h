@@ -16,5 +16,8 @@ std::string JobLine(const v1::Job& job);
 std::string NodeLine(const v1::Node& node);
 std::string QueueLine(const v1::Queue& queue);
 std::string EventLine(const v1::JobEvent& event);
+std::string PlanLine(const v1::PlanJobResponse& plan, absl::Time now);
+// The job, and what a waiting one waits for.
+std::string WaitLines(const v1::Job& job, absl::Time now);
 
 }  // namespace muster::scenarios

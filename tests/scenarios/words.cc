@@ -59,6 +59,10 @@ void ParseSchedule(const Words& words, v1::ScheduleSpec* schedule) {
   schedule->set_priority(std::stoi(Get(words, "priority", "0")));
   schedule->set_hold(Has(words, "hold"));
   if (Has(words, "never-preempt")) schedule->set_preemptible(false);
+  if (const std::string grace = Get(words, "grace"); !grace.empty()) {
+    schedule->mutable_preempt_grace()->set_seconds(
+        absl::ToInt64Seconds(DurationFromText(grace).value()));
+  }
   if (const std::string limit = Get(words, "limit"); !limit.empty()) {
     schedule->mutable_time_limit()->set_seconds(
         absl::ToInt64Seconds(DurationFromText(limit).value()));
@@ -188,6 +192,47 @@ void ParseMesh(const std::string& text, google::protobuf::RepeatedPtrField<v1::A
   }
 }
 
+namespace {
+
+// "rack" or "data:rack:2"
+void ParseSpread(const std::string& text, v1::SpreadSpec* spread) {
+  const Words parts = List(text, ':');
+  spread->set_axis(parts.at(0));
+  spread->set_across(DomainOf(parts.at(1)));
+  if (parts.size() > 2) spread->set_at_least(static_cast<uint32_t>(Number(parts[2])));
+}
+
+void ParsePlacement(const Words& words, v1::JobSpec* spec) {
+  spec->mutable_resources()->set_exclusive(Has(words, "exclusive"));
+  spec->mutable_resources()->set_device(Get(words, "device"));
+  v1::PlacementSpec* placement = spec->mutable_placement();
+  if (const std::string select = Get(words, "select"); !select.empty()) {
+    ParseLabels(select, placement->mutable_select());
+  }
+  if (const std::string nodes = Get(words, "exclude"); !nodes.empty()) {
+    placement->add_exclude(nodes);
+  }
+  if (const std::string taints = Get(words, "tolerate"); !taints.empty()) {
+    for (const std::string& taint : List(taints)) placement->add_tolerate(taint);
+  }
+  if (const std::string spread = Get(words, "spread"); !spread.empty()) {
+    ParseSpread(spread, placement->mutable_spread());
+  }
+  v1::RecoverySpec* recovery = spec->mutable_recovery();
+  recovery->set_hot_spares(static_cast<uint32_t>(Number(Get(words, "spares", "0"))));
+  recovery->set_lend_spares(Has(words, "lend"));
+}
+
+}  // namespace
+
+void ParseLabels(const std::string& text, google::protobuf::RepeatedPtrField<v1::Label>* labels) {
+  for (const std::string& label : List(text)) {
+    v1::Label* added = labels->Add();
+    added->set_name(label.substr(0, label.find(':')));
+    added->set_value(label.substr(label.find(':') + 1));
+  }
+}
+
 void ParseSpec(const Words& words, v1::JobSpec* spec) {
   const bool program = Has(words, "program");
   *spec = program ? spec::DefaultProgramJob() : spec::DefaultTrainJob();
@@ -203,6 +248,7 @@ void ParseSpec(const Words& words, v1::JobSpec* spec) {
   }
   spec->mutable_recovery()->set_attempts_without_progress(
       static_cast<uint32_t>(Number(Get(words, "tries", "3"))));
+  ParsePlacement(words, spec);
   ParseSchedule(words, spec->mutable_schedule());
 }
 

@@ -37,6 +37,8 @@ v1::AttemptReport ParseReport(const Words& words, uint64_t update);
 v1::CheckpointRef ParseRef(const Words& words);
 // "data:2,tensor:2@node"
 void ParseMesh(const std::string& text, google::protobuf::RepeatedPtrField<v1::Axis>* mesh);
+// "zone:a,disk:ssd"
+void ParseLabels(const std::string& text, google::protobuf::RepeatedPtrField<v1::Label>* labels);
 // A job that passes every check, with what the words say about it.
 void ParseSpec(const Words& words, v1::JobSpec* spec);
 v1::QueueSpec ParseQueue(const Words& words);

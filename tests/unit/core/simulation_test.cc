@@ -21,6 +21,9 @@ namespace muster::coordinator::core {
 namespace {
 
 constexpr uint64_t kSteps = 30;  // of every job
+constexpr uint32_t kTightLimit = 3;
+constexpr uint32_t kTightQuota = 2;
+constexpr uint32_t kUrgentQuota = 3;
 
 class World {
  public:
@@ -32,6 +35,7 @@ class World {
     research.request.mutable_queue()->set_name("research");
     research.request.mutable_queue()->set_weight(2);
     Ask(research);
+    SetQuotas(kTightQuota, kUrgentQuota);
   }
 
   void RandomAct() {
@@ -76,6 +80,8 @@ class World {
       Admit(name, v1::NODE_ADMISSION_OPEN);
     }
     PauseQueue(false);
+    SetQuotas(0,
+              0);  // what may not be preempted waits for ever when its queue's quota is too small
     for (const auto& [id, job] : jobs_) {
       Control(id, v1::JOB_ACTION_RELEASE);
       Control(id, v1::JOB_ACTION_RESUME);
@@ -100,7 +106,7 @@ class World {
   std::string AnyName() { return "n" + std::to_string(1 + Below(workers_.size())); }
   FakeWorker& AnyWorker() { return workers_.at(AnyName()); }
 
-  void Do(const Input& input) {
+  Outcome Do(const Input& input) {
     const Outcome outcome = cluster_->Step(input, now_);
     for (const Reply& reply : outcome.replies) accepted_ = reply.status.ok();
     for (const v1::Record& record : outcome.records) {
@@ -119,6 +125,7 @@ class World {
         }
       }
     }
+    return outcome;
   }
 
   // What must hold for every record in the order of the journal.
@@ -133,7 +140,11 @@ class World {
       EXPECT_EQ(started.attempt(), ++newest_[started.job_id()]);
       live_.insert(started.job_id());
       uint64_t ranks = 0;
-      for (const v1::NodeShare& share : started.shares()) ranks += share.ranks();
+      for (const v1::NodeShare& share : started.shares()) {
+        EXPECT_EQ(share.first_rank(), ranks) << "a gang with a hole";
+        ranks += share.ranks();
+        EXPECT_EQ(closed_.count(share.node()), 0u) << share.node() << " takes no work";
+      }
       CheckMayStart(started.job_id(), ranks);
       for (const v1::NodeShare& share : started.shares()) {
         for (const uint32_t slot : share.slots()) {
@@ -141,6 +152,17 @@ class World {
               << "slot " << slot << " of " << share.node() << " is given twice";
         }
       }
+      CheckLimit();
+    } else if (record.has_attempt_stopping()) {
+      const v1::AttemptStopping& stopping = record.attempt_stopping();
+      const v1::ScheduleSpec& schedule = jobs_.at(stopping.job_id()).spec.schedule();
+      const bool preempted = stopping.outcome() == v1::ATTEMPT_OUTCOME_PREEMPTED;
+      EXPECT_FALSE(preempted && schedule.has_preemptible() && !schedule.preemptible())
+          << "job " << stopping.job_id() << " may not be preempted";
+    } else if (record.has_node_admission_set()) {
+      const v1::NodeAdmissionSet& set = record.node_admission_set();
+      closed_.erase(set.node());
+      if (set.admission() != v1::NODE_ADMISSION_OPEN) closed_.insert(set.node());
     } else if (record.has_attempt_ended()) {
       EXPECT_EQ(live_.erase(record.attempt_ended().job_id()), 1u);
       ++kinds_[v1::AttemptOutcome_Name(record.attempt_ended().outcome())];
@@ -169,6 +191,15 @@ class World {
     }
   }
 
+  // A queue never holds more than its limit.
+  void CheckLimit() {
+    uint64_t held = 0;
+    for (const auto& [slot, job] : used_) {
+      if (jobs_.at(job).spec.schedule().queue() == "tight") ++held;
+    }
+    EXPECT_LE(held, kTightLimit) << "queue tight holds more than its limit";
+  }
+
   // What must hold when an attempt of the job starts.
   void CheckMayStart(uint64_t id, uint64_t ranks) {
     const KnownJob& job = jobs_.at(id);
@@ -192,6 +223,20 @@ class World {
       return jobs_.at(other).array_id == job.array_id;
     };
     EXPECT_LE(std::count_if(live_.begin(), live_.end(), same_array), at_once) << "of array";
+  }
+
+  void SetQuotas(uint32_t tight, uint32_t urgent) {
+    SetQueue input;
+    input.request.mutable_queue()->set_name("tight");
+    input.request.mutable_queue()->set_weight(2);
+    input.request.mutable_queue()->set_quota(tight);
+    input.request.mutable_queue()->set_limit(kTightLimit);
+    Ask(input);
+    input.request.mutable_queue()->set_name("urgent");
+    input.request.mutable_queue()->set_priority(5);
+    input.request.mutable_queue()->set_quota(urgent);
+    input.request.mutable_queue()->clear_limit();
+    Ask(input);
   }
 
   void Obey(const std::string& name, FakeWorker& worker, const v1::CoordinatorMessage& message) {
@@ -255,8 +300,20 @@ class World {
         if (back && Below(8) == 0) Connect(name, worker);
         if (Below(4) == 0) Beat(worker);
       }
-      Do(Tick{});
+      TickNow();
     }
+  }
+
+  // A tick before WakeAt has no effect, and ticks soon have done all there is to do now.
+  void TickNow() {
+    const bool early = now_ < cluster_->WakeAt();
+    const Outcome outcome = Do(Tick{});
+    if (early) {
+      EXPECT_TRUE(outcome.records.empty() && outcome.commands.empty() && outcome.events.empty())
+          << "something was due that WakeAt did not tell";
+    }
+    for (int i = 0; i < 3 && cluster_->WakeAt() <= now_; ++i) Do(Tick{});
+    EXPECT_GT(cluster_->WakeAt(), now_) << "the core never comes to rest";
   }
 
   // Training goes on; now and then rank 0 commits.
@@ -318,7 +375,17 @@ class World {
     v1::JobSpec* spec = input.request.mutable_spec();
     *spec = ValidJob("j" + std::to_string(Below(6)), static_cast<uint32_t>(1 + Below(6)), kSteps);
     v1::ScheduleSpec* schedule = spec->mutable_schedule();
-    schedule->set_queue(Below(3) == 0 ? "research" : "");
+    const std::string queues[] = {"research", "tight", "urgent", "", "", ""};
+    schedule->set_queue(queues[Below(6)]);
+    schedule->set_priority(static_cast<int32_t>(Below(3)));
+    if (Below(5) == 0) schedule->set_preemptible(false);
+    if (Below(3) == 0) {
+      schedule->mutable_time_limit()->set_seconds(2 + static_cast<int64_t>(Below(30)));
+    }
+    if (Below(6) == 0) {
+      spec->mutable_recovery()->set_hot_spares(1);
+      spec->mutable_recovery()->set_lend_spares(Below(2) == 0);
+    }
     schedule->set_hold(Below(10) == 0);
     if (Below(8) == 0) {
       schedule->mutable_array()->set_count(static_cast<uint32_t>(1 + Below(4)));
@@ -422,6 +489,7 @@ class World {
   bool accepted_ = false;
   uint64_t last_request_ = 0;
   std::vector<Input> late_;
+  std::set<std::string> closed_;  // nodes that are not open
 };
 
 TEST(Simulation, InvariantsHoldAndEveryJobEnds) {
@@ -453,7 +521,8 @@ TEST(Simulation, InvariantsHoldAndEveryJobEnds) {
   EXPECT_GT(ends[v1::JOB_STATE_CANCELLED], 100);
   // And everything a person can ask for has an effect.
   for (const auto outcome :
-       {v1::ATTEMPT_OUTCOME_SUSPENDED, v1::ATTEMPT_OUTCOME_REQUEUED, v1::ATTEMPT_OUTCOME_RESIZED}) {
+       {v1::ATTEMPT_OUTCOME_SUSPENDED, v1::ATTEMPT_OUTCOME_REQUEUED, v1::ATTEMPT_OUTCOME_RESIZED,
+        v1::ATTEMPT_OUTCOME_PREEMPTED, v1::ATTEMPT_OUTCOME_TIME_LIMIT}) {
     EXPECT_GT(kinds[v1::AttemptOutcome_Name(outcome)], 20) << outcome;
   }
   for (const auto record : {v1::Record::kJobHeld, v1::Record::kJobSuspended,
