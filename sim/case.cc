@@ -41,6 +41,8 @@ const std::vector<Key>& Keys() {
       Count("racks", &Case::racks, "racks the nodes are divided over; 0 = none"),
       Count("pods", &Case::pods, "pods the racks are divided over; 0 = none"),
       Count("jobs_max", &Case::jobs_max, "no more submissions than this"),
+      Count("lost_nodes", &Case::lost_nodes,
+            "of the nodes, so many lose power for good when the settling begins"),
       Count("users", &Case::users, "people who submit"),
       Span("heartbeat", &Case::heartbeat, "between two heartbeats of a worker"),
       Span("suspect_after", &Case::suspect_after, "silence that makes a node suspect"),

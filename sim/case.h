@@ -67,6 +67,7 @@ struct Case {
   int64_t pods = 0;
   int64_t jobs_max = 1'000'000;
   int64_t users = 3;
+  int64_t lost_nodes = 0;
 
   Micros heartbeat = 500 * kMilli;
   Micros suspect_after = 2 * kSecond;

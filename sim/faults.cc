@@ -166,13 +166,19 @@ void Faults::HealAll() {
       node->StartWorker();
     }
   }
-  world_->leader()->disk().full = false;
-  world_->leader()->disk().corrupt = false;
-  world_->leader()->Boot();
-  // Only one stays in charge.
+  // An operator leaves one in charge, the one with the highest epoch, and starts it anew.
+  for (const auto& other : world_->coordinators) {
+    if (other->disk().view.epoch() > world_->leader()->disk().view.epoch()) {
+      world_->SetLeader(other.get());
+    }
+  }
   for (const auto& other : world_->coordinators) {
     if (other.get() != world_->leader()) other->Retire();
   }
+  if (world_->forked()) world_->leader()->Crash(false);
+  world_->leader()->disk().full = false;
+  world_->leader()->disk().corrupt = false;
+  world_->leader()->Boot();
 }
 
 }  // namespace muster::sim

@@ -174,6 +174,9 @@ std::string JournalView::TakeStarted(const v1::AttemptStarted& started) {
     return fmt::format("records: attempt {} of job {} starts; {} was the newest, {} lives",
                        started.attempt(), id, job.attempts, job.live_attempt);
   }
+  if (job.cancelled) {
+    return fmt::format("requests: job {} starts after it was cancelled", id);
+  }
   if (job.held || job.suspended) {
     return fmt::format("records: job {} starts while it is held or suspended", id);
   }
@@ -312,6 +315,7 @@ std::string JournalView::Take(const v1::Record& record) {
     case v1::Record::kJobSubmitted:
       return TakeSubmitted(record.job_submitted());
     case v1::Record::kJobCancelRequested:
+      jobs_[record.job_cancel_requested().job_id()].cancelled = true;
       return UseRequest(record.job_cancel_requested().request_id(),
                         record.job_cancel_requested().job_id());
     case v1::Record::kAttemptStarted:

@@ -48,6 +48,7 @@ class JournalView {
     uint64_t array = 0;
     bool held = false;
     bool suspended = false;
+    bool cancelled = false;
     uint64_t attempts = 0;
     uint64_t live_attempt = 0;  // 0 = none
     uint64_t slots = 0;         // held by it

@@ -290,6 +290,10 @@ void Node::OnCoordinatorMessage(uint64_t stream, v1::CoordinatorMessage message)
   const uint64_t life = life_;
   Feed(core::FromCoordinator{std::move(message)});
   if (dropped_ || life != life_ || from == nullptr) return;
+  if (epoch < epoch_ && world_->conf.Checks("epochs")) {
+    return world_->Fail(
+        fmt::format("epochs: {} obeys epoch {} after epoch {}", name_, epoch, epoch_));
+  }
   const auto [master, first] = obeyed_.try_emplace(epoch, from);
   if (!first && master->second != from && world_->conf.Checks("epochs")) {
     world_->Fail(fmt::format("epochs: {} obeys two coordinators of epoch {}", name_, epoch));

@@ -6,7 +6,6 @@
 #include <memory>
 #include <utility>
 
-#include "common/check.h"
 #include "sim/shim.h"
 #include "sim/storage.h"
 #include "sim/world.h"
@@ -16,18 +15,11 @@ namespace {
 
 constexpr int kStopped = 75;
 
-v1::GangOrder GangOf(const v1::StartRanks& start) {
-  v1::GangOrder gang;
-  CHECK(gang.ParseFromString(start.gang()), "job {} is started without a gang", start.job_id());
-  return gang;
-}
-
 uint64_t HashOf(const v1::StartRanks& start) {
   uint64_t hash = start.attempt();
-  const v1::GangOrder gang = GangOf(start);
-  for (const v1::NodeRun& run : gang.nodes()) {
-    for (const char byte : run.name()) hash = hash * 31 + static_cast<unsigned char>(byte);
-    hash = (hash * 31 + run.nodes()) * 31 + run.ranks();
+  for (const v1::RankPlacement& rank : start.ranks()) {
+    for (const char byte : rank.node()) hash = hash * 31 + static_cast<unsigned char>(byte);
+    for (const uint32_t slot : rank.slots()) hash = hash * 31 + slot;
   }
   return hash;
 }
@@ -37,23 +29,25 @@ uint64_t HashOf(const v1::StartRanks& start) {
 // Two coordinators may both think of an attempt of that number: told apart by where it lies.
 Training* Training::Of(World* world, const v1::StartRanks& start) {
   auto& slot = world->trainings[{start.job_id(), HashOf(start)}];
-  if (slot == nullptr) slot = std::make_unique<Training>(world, start, GangOf(start));
+  if (slot != nullptr && slot->state_ == State::kOver)
+    world->trainings_over.push_back(std::move(slot));
+  if (slot == nullptr) slot = std::make_unique<Training>(world, start);
   return slot.get();
 }
 
-Training::Training(World* world, const v1::StartRanks& start, const v1::GangOrder& gang)
+Training::Training(World* world, const v1::StartRanks& start)
     : world_(world),
       job_(start.job_id()),
       uid_(start.job_uid()),
       attempt_(start.attempt()),
-      ranks_(start.world_size()),
-      target_(gang.spec().train().steps()),
-      save_every_(gang.spec().checkpoint().every_steps()),
-      keep_(gang.spec().checkpoint().keep()),
-      step_span_(std::max<Micros>(1, static_cast<Micros>(gang.spec().train().seed()))),
-      broken_(gang.spec().train().data().path() == "broken"),
+      ranks_(static_cast<uint64_t>(start.ranks_size())),
+      target_(start.spec().train().steps()),
+      save_every_(start.spec().checkpoint().every_steps()),
+      keep_(start.spec().checkpoint().keep()),
+      step_span_(std::max<Micros>(1, static_cast<Micros>(start.spec().train().seed()))),
+      broken_(start.spec().train().data().path() == "broken"),
       nonce_(world->dice.Next()),
-      resume_(gang.resume().begin(), gang.resume().end()) {}
+      resume_(start.resume().begin(), start.resume().end()) {}
 
 void Training::Join(Shim* shim) { shims_.push_back(shim); }
 

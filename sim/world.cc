@@ -82,6 +82,7 @@ void World::Settle() {
   trace.Mark(600);
   if (trace.on()) trace.Say("world", "no more faults, no more load: everything must end");
   faults->HealAll();
+  for (int64_t i = 0; i < conf.lost_nodes; ++i) nodes[static_cast<size_t>(i)]->PowerOff();
   // What was asked before is answered first: it may drain a node or hold a job.
   for (int i = 0; i < 120 && !failed() && !(clients->Idle() && leader_->settled()); ++i) {
     RunUntil(agenda.now() + kSecond);

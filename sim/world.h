@@ -54,6 +54,7 @@ class World {
   std::unique_ptr<Clients> clients;
   std::unique_ptr<Faults> faults;
   std::map<JournalView::Key, std::unique_ptr<Training>> trainings;  // outlive the nodes
+  std::vector<std::unique_ptr<Training>> trainings_over;            // another took the name
   std::vector<std::unique_ptr<Node>> nodes;
   std::vector<std::unique_ptr<CoordinatorProcess>> coordinators;
 
