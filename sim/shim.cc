@@ -25,9 +25,10 @@ Shim::Shim(World* world, Node* node, const v1::StartRanks& start)
       node_(node),
       start_(start),
       key_{JobId(start.job_id()), AttemptNumber(start.attempt())} {
-  const v1::NodeShare& share = start.share();
-  for (uint32_t i = 0; i < share.ranks(); ++i) ranks_.emplace_back().rank = share.first_rank() + i;
-  slots_.assign(share.slots().begin(), share.slots().end());
+  for (uint32_t i = 0; i < start.share().ranks(); ++i) {
+    ranks_.emplace_back().rank = start.share().first_rank() + i;
+  }
+  slots_.assign(start.share().slots().begin(), start.share().slots().end());
 }
 
 Shim::~Shim() {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/check.h"
 #include "sim/shim.h"
 #include "sim/storage.h"
 #include "sim/world.h"
@@ -15,11 +16,20 @@ namespace {
 
 constexpr int kStopped = 75;
 
+v1::GangOrder GangOf(const v1::StartRanks& start) {
+  v1::GangOrder gang;
+  CHECK(gang.ParseFromString(start.gang()), "the gang of attempt {}.{} does not parse",
+        start.job_id(), start.attempt());
+  return gang;
+}
+
 uint64_t HashOf(const v1::StartRanks& start) {
-  uint64_t hash = start.attempt();
-  for (const v1::RankPlacement& rank : start.ranks()) {
-    for (const char byte : rank.node()) hash = hash * 31 + static_cast<unsigned char>(byte);
-    for (const uint32_t slot : rank.slots()) hash = hash * 31 + slot;
+  uint64_t hash = start.attempt() * 1'000'003 + start.world_size();
+  const v1::GangOrder gang = GangOf(start);
+  for (const v1::NodeRun& run : gang.nodes()) {
+    for (const char byte : run.SerializeAsString()) {
+      hash = hash * 31 + static_cast<unsigned char>(byte);
+    }
   }
   return hash;
 }
@@ -36,18 +46,21 @@ Training* Training::Of(World* world, const v1::StartRanks& start) {
 }
 
 Training::Training(World* world, const v1::StartRanks& start)
+    : Training(world, start, GangOf(start)) {}
+
+Training::Training(World* world, const v1::StartRanks& start, const v1::GangOrder& gang)
     : world_(world),
       job_(start.job_id()),
       uid_(start.job_uid()),
       attempt_(start.attempt()),
-      ranks_(static_cast<uint64_t>(start.ranks_size())),
-      target_(start.spec().train().steps()),
-      save_every_(start.spec().checkpoint().every_steps()),
-      keep_(start.spec().checkpoint().keep()),
-      step_span_(std::max<Micros>(1, static_cast<Micros>(start.spec().train().seed()))),
-      broken_(start.spec().train().data().path() == "broken"),
+      ranks_(start.world_size()),
+      target_(gang.spec().train().steps()),
+      save_every_(gang.spec().checkpoint().every_steps()),
+      keep_(gang.spec().checkpoint().keep()),
+      step_span_(std::max<Micros>(1, static_cast<Micros>(gang.spec().train().seed()))),
+      broken_(gang.spec().train().data().path() == "broken"),
       nonce_(world->dice.Next()),
-      resume_(start.resume().begin(), start.resume().end()) {}
+      resume_(gang.resume().begin(), gang.resume().end()) {}
 
 void Training::Join(Shim* shim) { shims_.push_back(shim); }
 

@@ -18,7 +18,7 @@ class World;
 
 class Training {
  public:
-  Training(World* world, const v1::StartRanks& start, const v1::GangOrder& gang);
+  Training(World* world, const v1::StartRanks& start);
 
   // The one this order belongs to.
   static Training* Of(World* world, const v1::StartRanks& start);
@@ -34,6 +34,8 @@ class Training {
   void FillProgress(v1::Progress& progress) const;
 
  private:
+  Training(World* world, const v1::StartRanks& start, const v1::GangOrder& gang);
+
   enum class State { kGathering, kLoading, kStepping, kEnding, kHung, kOver };
   void Load();
   void PlanNext();

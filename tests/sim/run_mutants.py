@@ -98,6 +98,12 @@ def make(mutant, build):
     return link(mutant, build, folder, compile_mutant(mutant, build, folder))
 
 
+def healthy(build, mutant):
+    """Without the mutant the seeds must pass, or its being caught would say nothing."""
+    run([str(build / "bin/muster-sim"), "run", f"tests/sim/cases/{mutant['case']}.txt", "--seeds",
+         mutant["seeds"], "--twice", "0"], ROOT, f"{mutant['name']}: its case fails by itself")
+
+
 def hunt(mutant, build):
     program = make(mutant, build)
     case = ROOT / f"tests/sim/cases/{mutant['case']}.txt"
@@ -105,6 +111,8 @@ def hunt(mutant, build):
         own = build / "mutants" / mutant["name"] / "case.txt"
         own.write_text(case.read_text() + "\n" + "\n".join(mutant["set"]) + "\n")
         case = own
+    else:
+        healthy(build, mutant)
     start = time.monotonic()
     done = subprocess.run([str(program), "run", str(case), "--seeds", mutant["seeds"], "--twice", "0"],
                           cwd=ROOT, capture_output=True, text=True)
