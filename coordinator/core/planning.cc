@@ -78,15 +78,19 @@ absl::Time PlanDue(const ClusterState& state) {
 void PlanIfNeeded(Turn& turn) {
   ClusterState& state = turn.state();
   if (turn.now() < PlanDue(state)) return;
-  state.plan_needed = false;
-  state.plan_at = absl::InfiniteFuture();
-  state.planned_at = turn.now();
-  state.planned_up_to = *state.jobs.queued().rbegin();
-  scheduler::Decisions decisions = scheduler::RunPass(ViewOf(state).view);
+  scheduler::Decisions decisions;
+  do {
+    state.plan_needed = false;
+    state.planned_at = turn.now();
+    state.planned_up_to = *state.jobs.queued().rbegin();
+    decisions = scheduler::RunPass(ViewOf(state).view);
+    for (scheduler::Start& start : decisions.starts) StartJob(turn, std::move(start));
+    for (const scheduler::Preemption& preemption : decisions.preemptions) Preempt(turn, preemption);
+    // What it told the others was so before it started or stopped anybody: they are asked again.
+  } while (!(decisions.starts.empty() && decisions.preemptions.empty()) &&
+           !state.jobs.queued().empty());
   state.plan_at = decisions.look_again;
-  for (scheduler::Start& start : decisions.starts) StartJob(turn, std::move(start));
   Tell(turn, std::move(decisions.waits));
-  for (const scheduler::Preemption& preemption : decisions.preemptions) Preempt(turn, preemption);
 }
 
 std::string WaitingReason(const ClusterState& state, const Job& job) {
