@@ -17,7 +17,8 @@ namespace muster::cli {
 namespace {
 
 constexpr absl::Duration kRetryFor = absl::Seconds(5);
-constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
+constexpr absl::Duration kRetryPause = absl::Milliseconds(20);
+constexpr absl::Duration kReconnect = absl::Milliseconds(200);
 constexpr int kMessageBytesMax = 64 << 20;
 
 absl::Status FromGrpc(const grpc::Status& status) {
@@ -35,6 +36,12 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& address) {
   // A proxy set for the web must not swallow the cluster's own calls.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// gRPC makes a connection only while somebody waits on the channel; left alone it looks every 5 s.
+void PauseBeforeRetry(grpc::Channel& channel) {
+  absl::SleepFor(kRetryPause);
+  channel.WaitForConnected(absl::ToChronoTime(absl::Now() + kReconnect));
 }
 
 bool IsNumber(const std::string& text) {
@@ -98,7 +105,7 @@ absl::StatusOr<Response> Client::Call(const Request& request, Method method) {
     if (status.ok()) return response;
     if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
       if (absl::Now() + kRetryPause < retry_until) {
-        absl::SleepFor(kRetryPause);
+        PauseBeforeRetry(*connection->channel);
         continue;
       }
       return Unavailable(

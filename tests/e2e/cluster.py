@@ -64,8 +64,9 @@ def temp_litter():
 
 
 class Cluster:
-    def __init__(self, workers=2, slots=2, coordinator_flags=(), worker_flags=()):
+    def __init__(self, workers=2, slots=2, coordinator_flags=(), worker_flags=(), state=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-e2e-"))
+        self.state = pathlib.Path(state) if state else self.dir / "coordinator"
         self.slots = slots
         self.coordinator_flags = list(coordinator_flags)
         self.worker_flags = list(worker_flags)
@@ -87,17 +88,16 @@ class Cluster:
         log.close()
 
     def start_coordinator(self, port=0):
-        state = self.dir / "coordinator"
-        (state / "address").unlink(missing_ok=True)
+        (self.state / "address").unlink(missing_ok=True)
         self.spawn("coordinator", [BIN / "muster-coordinator", "--listen", f"127.0.0.1:{port}",
-                                   "--state", state, *self.coordinator_flags])
+                                   "--state", self.state, *self.coordinator_flags])
         wait_for("the coordinator's address", lambda: self.address() or self.dead("coordinator"))
         if self.dead("coordinator"):
             raise AssertionError("coordinator: " + self.log("coordinator"))
 
     def start_worker(self, name):
         self.spawn(name, [BIN / "muster-worker", "--node", name, "--state", self.dir / name,
-                          "--coordinator-file", self.dir / "coordinator" / "address",
+                          "--coordinator-file", self.state / "address",
                           "--slots", str(self.slots), *self.worker_flags])
 
     def dead(self, name):
@@ -113,7 +113,7 @@ class Cluster:
 
     def address(self):
         try:
-            return (self.dir / "coordinator" / "address").read_text().strip()
+            return (self.state / "address").read_text().strip()
         except OSError:
             return ""
 
