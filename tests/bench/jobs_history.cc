@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint32_t kNodes = 64;
 constexpr uint32_t kSlots = 8;
+constexpr uint64_t kRanksMax = 16;
 constexpr uint64_t kAgainEvery = 10;
 constexpr uint64_t kFailsEvery = 100;
 constexpr size_t kRecordsAtOnce = 4'096;
@@ -156,7 +157,7 @@ absl::Status WriteHistory(const std::string& state_folder, const History& histor
   while (job < history.ended) chronicle.Lives(++job);
   for (const uint64_t last = job + history.waiting; job < last;) {
     ++job;
-    chronicle.Waits(job, static_cast<uint32_t>(1 + job % (2 * kSlots)));
+    chronicle.Waits(job, static_cast<uint32_t>(1 + job % kRanksMax));
   }
   return chronicle.Close();
 }
