@@ -21,6 +21,8 @@ const std::string& GangOrderOf(const Job& job, Attempt& attempt) {
     next = NextName(share.node());
   }
   for (const v1::CheckpointRef& ref : job.checkpoints.refs()) *order.add_resume() = ref;
+  order.set_array_id(job.array_id.value());
+  order.set_array_index(job.array_index);
   attempt.gang_order = order.SerializeAsString();
   return attempt.gang_order;
 }

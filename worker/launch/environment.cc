@@ -100,6 +100,10 @@ void SetOurs(const Launch& launch, uint32_t rank, const Standing& standing, cons
   out->Set("MUSTER_SLOTS", standing.slots);
   out->Set("MUSTER_SCOPE", facts.scope);
   out->Set("TMPDIR", facts.temp_folder);
+  if (launch.gang.array_id() == 0) return;
+  out->Set("MUSTER_ARRAY_ID", launch.gang.array_id());
+  out->Set("MUSTER_ARRAY_INDEX", launch.gang.array_index());
+  out->Set("MUSTER_ARRAY_COUNT", launch.gang.spec().schedule().array().count());
 }
 
 void SetTorchrun(const Launch& launch, uint32_t rank, const Standing& standing, Variables* out) {
@@ -167,6 +171,11 @@ void SetSlurm(const Launch& launch, uint32_t rank, const Standing& standing, Var
   out->Set("SLURM_JOBID", start.job_id());
   out->Set("SLURM_JOB_NAME", launch.gang.spec().name());
   out->Set("SLURM_RESTART_COUNT", start.attempt() > 0 ? start.attempt() - 1 : 0);
+  if (launch.gang.array_id() != 0) {
+    out->Set("SLURM_ARRAY_JOB_ID", launch.gang.array_id());
+    out->Set("SLURM_ARRAY_TASK_ID", launch.gang.array_index());
+    out->Set("SLURM_ARRAY_TASK_COUNT", launch.gang.spec().schedule().array().count());
+  }
   out->Set("SLURM_PROCID", rank);
   out->Set("SLURM_LOCALID", standing.local_rank);
   out->Set("SLURM_NODEID", standing.node_rank);

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 // Two nodes of two ranks each, an MPI program on data 2 x tensor 2.
 Launch Order(const std::string& root_address, const std::string& host_address,
@@ -57,6 +58,19 @@ TEST(RankVariables, EveryFamilyTellsTheSamePlace) {
         "SLURM_TASKS_PER_NODE=2(x2)", "MUSTER_MESH=data=2,tensor=2", "MUSTER_ATTEMPT=3", "RANK=3",
         "WORLD_SIZE=4", "LOCAL_RANK=1", "OMPI_COMM_WORLD_RANK=3", "OMPI_COMM_WORLD_SIZE=4",
         "SLURM_PROCID=3", "SLURM_NTASKS=4"}) {
+    EXPECT_THAT(env, Contains(line));
+  }
+}
+
+TEST(RankVariables, AJobOfAnArrayIsToldWhichOneItIs) {
+  Launch launch = Order("127.0.0.1:1", "");
+  EXPECT_THAT(RankVariables(launch, 2, Cores(64)), Not(Contains(StartsWith("MUSTER_ARRAY"))));
+  launch.gang.set_array_id(5);
+  launch.gang.set_array_index(0);
+  launch.gang.mutable_spec()->mutable_schedule()->mutable_array()->set_count(3);
+  const Environment env = RankVariables(launch, 2, Cores(64));
+  for (const char* line : {"MUSTER_ARRAY_ID=5", "MUSTER_ARRAY_INDEX=0", "MUSTER_ARRAY_COUNT=3",
+                           "SLURM_ARRAY_JOB_ID=5", "SLURM_ARRAY_TASK_ID=0"}) {
     EXPECT_THAT(env, Contains(line));
   }
 }
