@@ -96,7 +96,7 @@ void Node::StartWorker() {
   wake_at_ = -1;
   in_touch_since_ = -1;
   settle_by_ = world_->agenda.now() + kSettle;
-  open_at_ = world_->agenda.now();
+  open_at_ = std::numeric_limits<Micros>::max();  // all folders are told of first
   const uint64_t life = life_;
   for (const auto& [key, folder] : std::map(folders_)) {
     Feed(core::AttemptFound{key, folder.start, folder.last});
@@ -109,6 +109,7 @@ void Node::StartWorker() {
       Feed(core::ShimConnected{key});
     });
   }
+  open_at_ = world_->agenda.now();
   MaybeOpen();
   world_->agenda.At(settle_by_, [this, life] {
     if (life == life_) MaybeOpen();

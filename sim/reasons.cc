@@ -10,7 +10,8 @@ namespace {
 // The number before ` free on ` in "waiting: 4 ranks × 1 slot, 2 free on 1 of 2 nodes"; -1 = none.
 int64_t FreeSaid(const std::string& reason) {
   const size_t at = reason.find(" free on ");
-  if (at == std::string::npos) return -1;
+  // To a job that wants nodes of its own, a node in use is not free.
+  if (at == std::string::npos || reason.find("in use by others") != std::string::npos) return -1;
   size_t from = at;
   while (from > 0 && reason[from - 1] >= '0' && reason[from - 1] <= '9') --from;
   return from == at ? -1 : std::strtoll(reason.c_str() + from, nullptr, 10);
@@ -52,7 +53,8 @@ std::string CheckReasons(const coordinator::core::Cluster& cluster) {
       const int64_t said = FreeSaid(job.reason());
       if (said < 0) continue;
       if (free < 0) free = FreeSlots(cluster);
-      if (free < 0 || said == free) continue;
+      // More than there are: a later job of the same pass took them.
+      if (free < 0 || said >= free) continue;
       return fmt::format("reasons: job {} says \"{}\", and {} slots are free", job.id(),
                          job.reason(), free);
     }

@@ -8,9 +8,11 @@ seeds=$2
 while read -r name part; do
   "$sim" run "tests/sim/cases/$name.txt" --seeds $((seeds * part / 100 + 1)) --jobs 2
 done <<'TXT'
-mixed 30
+mixed 20
 steps 20
 network 20
 disk 15
-clocks 15
+clocks 10
+queues 10
+lost 5
 TXT
