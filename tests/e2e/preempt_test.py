@@ -41,6 +41,42 @@ class Preemption(unittest.TestCase):
         assert folder.name.startswith(f"step-{STEPS:010d}."), folder
         return weights.digests(folder)
 
+    def gave_way_and_lost_nothing(self, job, other):
+        """`job` was stopped for `other`, saved all it had done, and went on after it."""
+        theirs, view = self.ends(other), self.ends(job)
+        first, second = view["attempts"]
+        self.assertEqual(first["outcome"], "preempted", first["reason"])
+        self.assertGreater(first["last_step"], 0)
+        self.assertLess(first["last_step"], STEPS)
+        self.assertEqual(second["first_step"], first["last_step"])
+        self.assertEqual(view["accounting"]["steps_recomputed"], 0)
+        # Its slots were given back before they were used again.
+        self.assertLessEqual(first["end_unix_ms"], theirs["attempts"][0]["start_unix_ms"])
+        self.assertEqual(len(theirs["attempts"]), 1)
+        weights.assert_equal_bits(self.reference, self.final_weights(view))
+        self.cluster.assert_clean()
+
+    def test_a_higher_priority_goes_first_and_the_other_goes_on(self):
+        low = self.submit("gives-way")
+        self.cluster.wait_step(low, 5)
+        high = self.submit("urgent", "priority: 10", steps=20)
+        self.cluster.wait_state(high, "starting", "running", "succeeded")
+        self.assertEqual(self.cluster.job(low)["state"], "queued")
+        self.assertIn("preempt", self.cluster.muster("describe", low).stdout)
+        self.gave_way_and_lost_nothing(low, high)
+
+    def test_a_queue_gives_back_what_it_borrowed(self):
+        self.cluster.muster("queue", "set", "owner", "--quota", 4)
+        # While a queue has a quota, who may not be preempted cannot borrow: not for the next test.
+        self.addCleanup(self.cluster.muster, "queue", "set", "owner", "--quota", 0)
+        self.cluster.muster("queue", "set", "guest")
+        guest = self.submit("borrows", "queue: guest")
+        self.cluster.wait_step(guest, 5)
+        queues = {q["spec"]["name"]: q for q in self.cluster.json("queue", "list")["queues"]}
+        self.assertEqual(queues["guest"]["slots_borrowed"], 4)
+        owner = self.submit("owns", "queue: owner", steps=20)
+        self.gave_way_and_lost_nothing(guest, owner)
+
     def went_on_after(self, job, outcome):
         """The stopped attempt's work is all in the next one, and in the weights."""
         view = self.ends(job)
