@@ -53,8 +53,7 @@ std::string CheckReasons(const coordinator::core::Cluster& cluster) {
       const int64_t said = FreeSaid(job.reason());
       if (said < 0) continue;
       if (free < 0) free = FreeSlots(cluster);
-      // More than there are: a later job of the same pass took them.
-      if (free < 0 || said >= free) continue;
+      if (free < 0 || said == free) continue;
       return fmt::format("reasons: job {} says \"{}\", and {} slots are free", job.id(),
                          job.reason(), free);
     }
