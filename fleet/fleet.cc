@@ -68,6 +68,10 @@ void Fleet::Stop() {
   stopping_ = true;
 }
 
+void Fleet::ObeyNow(const Rule& rule) {
+  Post([this, rule] { rules_.push_back(rule); });
+}
+
 absl::Status Fleet::Run() {
   std::mt19937_64 random(options_.seed);
   for (uint32_t i = 0; i < options_.nodes; ++i) {

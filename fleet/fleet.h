@@ -1,6 +1,6 @@
 // All simulated workers of one process, on one loop.
 //
-// Threads: Run on one; gRPC's own post into the mailbox; Stop from any.
+// Threads: Run on one; gRPC's own post into the mailbox; Stop and ObeyNow from any.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ class Fleet {
   Fleet(FleetOptions options, Script script);
   absl::Status Run();
   void Stop();
+  void ObeyNow(const Rule& rule);
   // "1875 workers, 1870 welcomed, 5 silent; 1875 shares started; 20000 sent, ..."
   std::string Summary() const;
 

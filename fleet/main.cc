@@ -1,9 +1,13 @@
 // muster-fleet: thousands of simulated workers for tests of scale.
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -23,6 +27,7 @@ constexpr const char* kFooter = R"(Script, a rule a line (# comments):
   at 20s fail 3 workers disconnecting      back at once, ranks run on
   at 20s fail 3 workers crashing           ranks are gone; back with a new life
   at 5s slow 2% of workers by 300ms        what they send leaves so much later
+With --stdin the same without their time, as lines on standard input, obeyed at once.
 Example:
   muster-coordinator --state /tmp/c --listen 127.0.0.1:7070 --heartbeat-ms 1000 &
   muster-fleet --coordinator 127.0.0.1:7070 --nodes 1875 --slots 8
@@ -39,11 +44,52 @@ bool RaiseDescriptors(rlim_t needed) {
   return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
+// Lines of standard input, as they come; what is no rule is told on standard error.
+class Orders {
+ public:
+  explicit Orders(muster::fleet::Fleet* fleet) : fleet_(fleet) {}
+
+  // Reads what is there; false at its end.
+  bool Read() {
+    std::array<char, 4096> bytes;
+    const ssize_t count = read(STDIN_FILENO, bytes.data(), bytes.size());
+    if (count <= 0) return false;
+    text_.append(bytes.data(), static_cast<size_t>(count));
+    for (size_t end = text_.find('\n'); end != std::string::npos; end = text_.find('\n')) {
+      Obey(text_.substr(0, end));
+      text_.erase(0, end + 1);
+    }
+    return true;
+  }
+
+ private:
+  void Obey(const std::string& line) {
+    const auto rule = muster::fleet::ParseRule(line);
+    if (rule.ok()) return fleet_->ObeyNow(*rule);
+    std::fprintf(stderr, "muster-fleet: %s\n", std::string(rule.status().message()).c_str());
+  }
+
+  muster::fleet::Fleet* const fleet_;
+  std::string text_;
+};
+
+// Returns when one of `signals` has come.
+void WaitForSignal(const sigset_t& signals, Orders* orders) {
+  const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+  std::array<pollfd, 2> wanted = {pollfd{signal_fd, POLLIN, 0}, pollfd{STDIN_FILENO, POLLIN, 0}};
+  nfds_t watched = orders == nullptr ? 1 : 2;
+  while (poll(wanted.data(), watched, -1) >= 0 && wanted[0].revents == 0) {
+    if (watched == 2 && wanted[1].revents != 0 && !orders->Read()) watched = 1;
+  }
+  close(signal_fd);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   muster::fleet::FleetOptions options;
   std::string script_path;
+  bool from_stdin = false;
   CLI::App app{"Simulated workers that speak the real protocol to a real coordinator.",
                "muster-fleet"};
   app.footer(kFooter);
@@ -59,6 +105,7 @@ int main(int argc, char** argv) {
   app.add_option("--racks", options.racks, "racks they are divided over");
   app.add_option("--pods", options.pods, "pods they are divided over");
   app.add_option("--script", script_path, "what ranks do and what goes wrong, see below");
+  app.add_flag("--stdin", from_stdin, "obey rules given while it runs, see below");
   app.add_option("--seed", options.seed, "of every random choice")->capture_default_str();
   app.add_option("--seconds", options.seconds, "end after so long");
   app.add_option("--times", options.times,
@@ -99,9 +146,9 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   muster::fleet::Fleet fleet(std::move(options), std::move(script));
+  Orders orders(&fleet);
   std::thread waiter([&] {
-    int received = 0;
-    sigwait(&signals, &received);
+    WaitForSignal(signals, from_stdin ? &orders : nullptr);
     fleet.Stop();
   });
   const absl::Status ended = fleet.Run();

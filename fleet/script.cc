@@ -75,6 +75,18 @@ bool ReadWorkers(Words words, Rule& rule) {
   return true;
 }
 
+bool ReadWhat(const Words& words, Rule& rule) {
+  const bool of_rank = words[0] == "kill-rank" || words[0] == "hang-rank";
+  return of_rank ? ReadRank(words, rule) : ReadWorkers(words, rule);
+}
+
+Words Split(const std::string& line) {
+  std::istringstream parts(line.substr(0, line.find('#')));
+  Words words;
+  for (std::string word; parts >> word;) words.push_back(word);
+  return words;
+}
+
 bool ReadLine(const Words& words, Script& script) {
   if (words[0] == "step" && words.size() == 2) {
     script.step_ms = Milliseconds(words[1]).value_or(0);
@@ -97,9 +109,7 @@ bool ReadLine(const Words& words, Script& script) {
   rule.at_ms = *time;
   if (words[0] == "every") rule.every_ms = *time;
   if (words[0] == "every" && *time == 0) return false;
-  const Words what(words.begin() + 2, words.end());
-  const bool of_rank = what[0] == "kill-rank" || what[0] == "hang-rank";
-  if (!(of_rank ? ReadRank(what, rule) : ReadWorkers(what, rule))) return false;
+  if (!ReadWhat(Words(words.begin() + 2, words.end()), rule)) return false;
   script.rules.push_back(rule);
   return true;
 }
@@ -111,9 +121,7 @@ absl::StatusOr<Script> ParseScript(const std::string& text) {
   std::istringstream lines(text);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
-    std::istringstream parts(line.substr(0, line.find('#')));
-    Words words;
-    for (std::string word; parts >> word;) words.push_back(word);
+    const Words words = Split(line);
     if (words.empty() || ReadLine(words, script)) continue;
     return InvalidArgument(
         "script line {}: \"{}\" is none of: step TIME, steps N, save every N steps, at|every TIME "
@@ -122,6 +130,16 @@ absl::StatusOr<Script> ParseScript(const std::string& text) {
         number, line);
   }
   return script;
+}
+
+absl::StatusOr<Rule> ParseRule(const std::string& line) {
+  const Words words = Split(line);
+  Rule rule;
+  if (!words.empty() && ReadWhat(words, rule)) return rule;
+  return InvalidArgument(
+      "\"{}\" is none of: kill-rank|hang-rank job=J rank=R, fail N|P% [of] workers "
+      "silently|disconnecting|crashing, slow N|P% [of] workers by TIME",
+      line);
 }
 
 }  // namespace muster::fleet

@@ -43,4 +43,8 @@ struct Script {
 // kInvalidArgument names the line and what it should have been.
 absl::StatusOr<Script> ParseScript(const std::string& text);
 
+// A rule without its time, "fail 1% of workers silently": at_ms is 0.
+// kInvalidArgument says what it should have been.
+absl::StatusOr<Rule> ParseRule(const std::string& line);
+
 }  // namespace muster::fleet

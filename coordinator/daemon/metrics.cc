@@ -163,6 +163,7 @@ void Metrics::SetGauges(Gauges gauges) { gauges_ = std::move(gauges); }
 void Metrics::CountRecord(const v1::Record& record) {
   if (record.has_job_ended()) ++jobs_ended_[StateWord(record.job_ended().state())];
   if (record.has_checkpoint_committed()) ++checkpoints_committed_;
+  if (record.has_node_died()) ++node_deaths_;
   if (record.has_attempt_ended()) {
     ++attempts_ended_[Word(v1::AttemptOutcome_Name(record.attempt_ended().outcome()),
                            sizeof "ATTEMPT_OUTCOME_" - 1)];
@@ -190,6 +191,8 @@ std::string Metrics::Text(const core::Cluster& cluster) const {
   text.Family("muster_revision", "gauge", "Durable records of this cluster.");
   text.Sample("", summary.revision());
   WriteNodes(cluster, text);
+  text.Family("muster_node_deaths_total", "counter", "Times a node was declared dead.");
+  text.Sample("", node_deaths_);
   text.Family("muster_slots", "gauge", "Device slots of ready, open nodes.");
   text.Sample("", summary.slots_total());
   text.Family("muster_slots_used", "gauge", "Device slots that ranks hold.");

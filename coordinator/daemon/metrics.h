@@ -47,6 +47,7 @@ class Metrics {
   std::map<std::string, uint64_t> jobs_ended_;      // by state
   std::map<std::string, uint64_t> attempts_ended_;  // by outcome
   uint64_t checkpoints_committed_ = 0;
+  uint64_t node_deaths_ = 0;
   std::array<std::atomic<uint64_t>, kBucketSeconds.size() + 1> append_buckets_{};
   std::atomic<uint64_t> records_{0};
   std::atomic<int64_t> append_ns_{0};
