@@ -87,7 +87,34 @@ void JobTable::Sort(const Job& job) {
   const bool live = job.LiveAttempt() != nullptr;
   move(active_, live);
   move(queued_, !live && !job.ended() && !job.suspended);
-  move(unfinished_, !job.ended());
+  move(suspended_, !live && !job.ended() && job.suspended);
+  if (job.end_state == v1::JOB_STATE_SUCCEEDED) succeeded_.insert(job.id);
+  if (job.end_state == v1::JOB_STATE_FAILED) failed_.insert(job.id);
+  if (job.end_state == v1::JOB_STATE_CANCELLED) cancelled_.insert(job.id);
+}
+
+const std::set<JobId>* JobTable::SetWith(v1::JobState state) const {
+  switch (state) {
+    case v1::JOB_STATE_QUEUED:
+      return &queued_;
+    case v1::JOB_STATE_STARTING:
+    case v1::JOB_STATE_RUNNING:
+    case v1::JOB_STATE_STOPPING:
+      return &active_;
+    case v1::JOB_STATE_SUSPENDED:
+      return &suspended_;
+    case v1::JOB_STATE_SUCCEEDED:
+      return &succeeded_;
+    case v1::JOB_STATE_FAILED:
+      return &failed_;
+    case v1::JOB_STATE_CANCELLED:
+      return &cancelled_;
+    case v1::JOB_STATE_UNSPECIFIED:
+    case v1::JobState_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case v1::JobState_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
+  }
+  return nullptr;
 }
 
 absl::Duration Backoff(uint32_t fruitless) {

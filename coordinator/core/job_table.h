@@ -87,15 +87,21 @@ class JobTable {
   const std::map<JobId, Job>& all() const { return jobs_; }
   // Neither ended, suspended, nor with a live attempt; first job first.
   const std::set<JobId>& queued() const { return queued_; }
-  const std::set<JobId>& active() const { return active_; }          // with a live attempt
-  const std::set<JobId>& unfinished() const { return unfinished_; }  // all that have not ended
+  const std::set<JobId>& active() const { return active_; }  // with a live attempt
+  // All jobs in the state are in it, though not they alone: STARTING, RUNNING and STOPPING share
+  // one. nullptr: no job is ever in it.
+  const std::set<JobId>* SetWith(v1::JobState state) const;
 
  private:
   std::map<JobId, Job> jobs_;
   std::map<std::string, JobId> newest_by_name_;
   std::set<JobId> queued_;
   std::set<JobId> active_;
-  std::set<JobId> unfinished_;
+  std::set<JobId> suspended_;
+  // Ended; never left again.
+  std::set<JobId> succeeded_;
+  std::set<JobId> failed_;
+  std::set<JobId> cancelled_;
 };
 
 // How long after `fruitless` failures in a row the next attempt waits.

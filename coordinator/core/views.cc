@@ -44,20 +44,36 @@ v1::Attempt AttemptView(const Attempt& attempt) {
   return view;
 }
 
-bool Final(int state) {
-  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
-         state == v1::JOB_STATE_CANCELLED;
-}
-
-// The newest job older than `id`; nullptr when there is none.
-const Job* OlderThan(const JobTable& jobs, JobId id, bool unfinished) {
-  if (unfinished) {
-    const auto at = jobs.unfinished().lower_bound(id);
-    return at == jobs.unfinished().begin() ? nullptr : jobs.Find(*std::prev(at));
+// Walks the jobs that may be in one of the wanted states, newest first.
+class NewestFirst {
+ public:
+  NewestFirst(const JobTable& jobs, const v1::ListJobsRequest& request)
+      : jobs_(jobs), all_(request.states().empty()) {
+    for (const int state : request.states()) {
+      const std::set<JobId>* set = jobs.SetWith(static_cast<v1::JobState>(state));
+      if (set != nullptr) sets_.push_back(set);
+    }
   }
-  const auto at = jobs.all().lower_bound(id);
-  return at == jobs.all().begin() ? nullptr : &std::prev(at)->second;
-}
+
+  // The newest older than `id`; nullptr when there is none.
+  const Job* OlderThan(JobId id) const {
+    if (all_) {
+      const auto at = jobs_.all().lower_bound(id);
+      return at == jobs_.all().begin() ? nullptr : &std::prev(at)->second;
+    }
+    JobId newest;
+    for (const std::set<JobId>* set : sets_) {
+      const auto at = set->lower_bound(id);
+      if (at != set->begin()) newest = std::max(newest, *std::prev(at));
+    }
+    return newest == JobId() ? nullptr : jobs_.Find(newest);
+  }
+
+ private:
+  const JobTable& jobs_;
+  const bool all_;
+  std::vector<const std::set<JobId>*> sets_;
+};
 
 // The status of every rank its node has reported.
 void AddRanks(const Attempt& attempt, v1::Job& view) {
@@ -163,14 +179,12 @@ absl::StatusOr<v1::ListJobsResponse> Cluster::ListJobs(const v1::ListJobsRequest
           "page_token \"{}\" is none of ours; pass on next_page_token as it came", token);
     }
   }
-  // Those that ended may be many: they are looked at only when asked for.
-  const bool unfinished = !request.states().empty() &&
-                          std::none_of(request.states().begin(), request.states().end(), Final);
   v1::ListJobsResponse response;
   response.set_revision(state_->revision);
   const uint32_t page = PageSize(request.page_size(), kJobsPageMax);
-  for (const Job* job = OlderThan(state_->jobs, JobId(last), unfinished); job != nullptr;
-       job = OlderThan(state_->jobs, job->id, unfinished)) {
+  const NewestFirst candidates(state_->jobs, request);
+  for (const Job* job = candidates.OlderThan(JobId(last)); job != nullptr;
+       job = candidates.OlderThan(job->id)) {
     if (!Wanted(request, job->State())) continue;
     if (static_cast<uint32_t>(response.jobs_size()) == page) {
       response.set_next_page_token(std::to_string(response.jobs(response.jobs_size() - 1).id()));

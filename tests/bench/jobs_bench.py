@@ -81,7 +81,7 @@ class Bench:
         options = self.options
         floor, rate, p50, p99, edge, gaps, starts = [], [], [], [], [], [], []
         for run in range(options.repeat):
-            folder = self.dir / f"append{run}"
+            folder = self.dir / f"{'kill' if kill else 'append'}{run}"
             folder.mkdir()
             floor.append(run_load("append", folder, options.jobs, options.clients)[-1]["per_second"])
             cluster = Cluster(workers=0)

@@ -1,6 +1,9 @@
 // Paging, filters and the ring of events, seen from outside.
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "common/check.h"
 #include "coordinator/core/cluster.h"
 
 namespace muster::coordinator::core {
@@ -73,6 +76,88 @@ TEST_F(Views, UnfinishedJobsPageWithoutThoseThatEnded) {
   ASSERT_EQ(second->jobs_size(), 1);
   EXPECT_EQ(second->jobs(0).id(), 1u);
   EXPECT_TRUE(second->next_page_token().empty());
+}
+
+// One job after the other in each state, as their records leave them.
+void ApplyJobInState(Cluster& cluster, uint64_t id, v1::JobState state) {
+  const auto apply = [&](const auto& fill) {
+    v1::Record record;
+    fill(record);
+    cluster.Apply(record);
+  };
+  apply([&](v1::Record& record) {
+    record.mutable_job_submitted()->set_job_id(id);
+    record.mutable_job_submitted()->mutable_spec()->set_name("j" + std::to_string(id));
+  });
+  const bool starts = state == v1::JOB_STATE_STARTING || state == v1::JOB_STATE_RUNNING ||
+                      state == v1::JOB_STATE_STOPPING;
+  if (starts) {
+    apply([&](v1::Record& record) {
+      record.mutable_attempt_started()->set_job_id(id);
+      record.mutable_attempt_started()->set_attempt(1);
+    });
+  }
+  if (state == v1::JOB_STATE_RUNNING) {
+    apply([&](v1::Record& record) {
+      record.mutable_attempt_milestone()->set_job_id(id);
+      record.mutable_attempt_milestone()->set_attempt(1);
+    });
+  }
+  if (state == v1::JOB_STATE_STOPPING) {
+    apply([&](v1::Record& record) {
+      record.mutable_attempt_stopping()->set_job_id(id);
+      record.mutable_attempt_stopping()->set_attempt(1);
+    });
+  }
+  if (state == v1::JOB_STATE_SUSPENDED) {
+    apply([&](v1::Record& record) {
+      record.mutable_job_suspended()->set_job_id(id);
+      record.mutable_job_suspended()->set_suspended(true);
+    });
+  }
+  if (state >= v1::JOB_STATE_SUCCEEDED && state <= v1::JOB_STATE_CANCELLED) {
+    apply([&](v1::Record& record) {
+      record.mutable_job_ended()->set_job_id(id);
+      record.mutable_job_ended()->set_state(state);
+    });
+  }
+}
+
+std::vector<uint64_t> ListedInState(const Cluster& cluster, const v1::ListJobsRequest& asked) {
+  v1::ListJobsRequest request = asked;
+  request.set_page_size(2);
+  std::vector<uint64_t> ids;
+  do {
+    const auto page = cluster.ListJobs(request);
+    CHECK(page.ok(), "{}", std::string(page.status().message()));
+    for (const v1::Job& job : page->jobs()) ids.push_back(job.id());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return ids;
+}
+
+TEST_F(Views, AnyFilterFindsWhatLookingAtEveryJobFinds) {
+  constexpr int kStates = v1::JOB_STATE_SUSPENDED;  // the last one
+  Cluster cluster(options_);
+  std::map<uint64_t, v1::JobState> states;
+  for (uint64_t id = 1; id <= 5 * kStates; ++id) {
+    states[id] = static_cast<v1::JobState>(1 + id * 7 % kStates);
+    ApplyJobInState(cluster, id, states[id]);
+    v1::GetJobRequest request;
+    request.set_job_id(id);
+    ASSERT_EQ(cluster.GetJob(request)->job().state(), states[id]);
+  }
+  for (int wanted = 1; wanted < 1 << (kStates + 1); ++wanted) {  // each set of states; bit 0: none
+    v1::ListJobsRequest request;
+    std::vector<uint64_t> expected;
+    for (int state = 0; state <= kStates; ++state) {
+      if ((wanted >> state & 1) == 1) request.add_states(static_cast<v1::JobState>(state));
+    }
+    for (auto at = states.rbegin(); at != states.rend(); ++at) {
+      if ((wanted >> at->second & 1) == 1) expected.push_back(at->first);
+    }
+    ASSERT_EQ(ListedInState(cluster, request), expected) << request.ShortDebugString();
+  }
 }
 
 TEST_F(Views, AJobThatEndedKeepsItsProgressInTheNextLife) {
