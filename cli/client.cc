@@ -39,9 +39,9 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& address) {
 }
 
 // gRPC makes a connection only while somebody waits on the channel; left alone it looks every 5 s.
-void PauseBeforeRetry(grpc::Channel& channel) {
+void PauseBeforeRetry(grpc::Channel& channel, absl::Time until) {
   absl::SleepFor(kRetryPause);
-  channel.WaitForConnected(absl::ToChronoTime(absl::Now() + kReconnect));
+  channel.WaitForConnected(absl::ToChronoTime(std::min(until, absl::Now() + kReconnect)));
 }
 
 bool IsNumber(const std::string& text) {
@@ -96,6 +96,7 @@ template <typename Request, typename Response, typename Method>
 absl::StatusOr<Response> Client::Call(const Request& request, Method method) {
   const absl::Time start = absl::Now();
   const absl::Time retry_until = start + std::min(kRetryFor, deadline_);
+  std::string unreachable;  // why, when no try so far got through
   for (;;) {
     MUSTER_ASSIGN_OR_RETURN(const std::shared_ptr<Connection> connection, Connect());
     grpc::ClientContext context;
@@ -103,17 +104,21 @@ absl::StatusOr<Response> Client::Call(const Request& request, Method method) {
     Response response;
     const grpc::Status status = method(*connection, &context, request, &response);
     if (status.ok()) return response;
-    if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
-      if (absl::Now() + kRetryPause < retry_until) {
-        PauseBeforeRetry(*connection->channel);
+    const bool late = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE || (late && !unreachable.empty())) {
+      if (!late) {
+        unreachable = status.error_message().empty() ? "no connection" : status.error_message();
+      }
+      if (!late && absl::Now() + kRetryPause < retry_until) {
+        PauseBeforeRetry(*connection->channel, retry_until);
         continue;
       }
       return Unavailable(
           "cannot reach the coordinator at {} ({}); start it (muster dev up), or say where it is "
           "with --coordinator HOST:PORT",
-          connection->address, status.error_message());
+          connection->address, unreachable);
     }
-    if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    if (late) {
       return Error(absl::StatusCode::kDeadlineExceeded,
                    "no answer from the coordinator at {} within {}; try again, or give more time "
                    "with --deadline",
