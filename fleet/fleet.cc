@@ -81,14 +81,18 @@ absl::Status Fleet::Run() {
   const absl::Time start = absl::Now();
   bool stop = false;
   while (!stop) {
-    const int64_t now_ms = absl::ToInt64Milliseconds(absl::Now() - start);
+    const int64_t now_ms = host_.now_ms;
     int64_t next_ms = options_.seconds > 0 ? static_cast<int64_t>(options_.seconds * 1000) : kNever;
     if (now_ms >= next_ms) break;
     for (Rule& rule : rules_) {
       if (now_ms >= rule.at_ms) Obey(rule, now_ms);
       next_ms = std::min(next_ms, rule.at_ms);
     }
-    for (const auto& one : workers_) next_ms = std::min(next_ms, one->Run(now_ms));
+    for (const auto& one : workers_) {
+      if (one->due_ms() <= now_ms) one->Run(now_ms);
+      next_ms = std::min(next_ms, one->due_ms());
+    }
+    std::erase_if(rules_, [](const Rule& rule) { return rule.at_ms == kNever; });
     if (!acknowledgements_.empty()) {
       std::ofstream(options_.times, std::ios::app) << std::exchange(acknowledgements_, "");
     }
@@ -103,6 +107,7 @@ absl::Status Fleet::Run() {
       events.swap(mailbox_);
       stop = stopping_;
     }
+    host_.now_ms = absl::ToInt64Milliseconds(absl::Now() - start);
     for (const auto& event : events) event();
   }
   return absl::OkStatus();

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <thread>
 
+#include "common/lock_order.h"
 #include "fleet/fleet.h"
 
 namespace {
@@ -87,6 +88,7 @@ void WaitForSignal(const sigset_t& signals, Orders* orders) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  muster::IgnoreLockOrder();
   muster::fleet::FleetOptions options;
   std::string script_path;
   bool from_stdin = false;

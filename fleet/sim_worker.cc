@@ -25,9 +25,9 @@ SimWorker::SimWorker(v1::WorkerHello identity, const Host* host, double jitter)
 
 SimWorker::~SimWorker() { link_.Stop(); }
 
-int64_t SimWorker::Run(int64_t now_ms) {
-  now_ms_ = now_ms;
-  if (silent_) return kNever;
+void SimWorker::Run(int64_t now_ms) {
+  due_ms_ = kNever;
+  if (silent_) return;
   if (!open_ && now_ms >= open_at_ms_) {
     const std::string address = host_->address();
     if (address.empty()) {
@@ -44,6 +44,10 @@ int64_t SimWorker::Run(int64_t now_ms) {
     link_.Send(std::move(delayed_.front().second));
     delayed_.pop_front();
   }
+  due_ms_ = NextMs();
+}
+
+int64_t SimWorker::NextMs() const {
   int64_t next = std::min<int64_t>(core_.WakeAtMs(), kNever);
   if (!open_) next = std::min(next, open_at_ms_);
   if (!shims_.empty()) next = std::min(next, talk_at_ms_);
@@ -74,7 +78,12 @@ void SimWorker::KillRank(uint64_t job, uint32_t rank, int64_t now_ms) {
   for (auto& [key, shim] : shims_) {
     if (key.job.value() == job && shim.Holds(rank)) shim.KillRank(rank, now_ms);
   }
-  talk_at_ms_ = now_ms;
+  talk_at_ms_ = due_ms_ = now_ms;
+}
+
+void SimWorker::FallSilent() {
+  silent_ = true;
+  due_ms_ = kNever;
 }
 
 void SimWorker::HangRank(uint64_t job, uint32_t rank, int64_t now_ms) {
@@ -89,27 +98,29 @@ void SimWorker::Crash(int64_t now_ms) {
   identity_.set_incarnation(identity_.incarnation() + 1);
   core_ = worker::core::WorkerCore(identity_);
   link_.Drop();
-  open_at_ms_ = now_ms;
+  open_at_ms_ = due_ms_ = now_ms;
 }
 
 void SimWorker::OnMessage(v1::CoordinatorMessage message) {
   ++host_->counts->received;
   if (silent_) return;
+  const int64_t now_ms = due_ms_ = host_->now_ms;
   identity_.set_highest_epoch(std::max(identity_.highest_epoch(), message.epoch()));
   if (message.has_welcome()) {
     identity_.set_cluster_id(message.welcome().cluster_id());
     delay_.Reset();
   }
-  Feed(worker::core::FromCoordinator{std::move(message)}, now_ms_);
-  if (talk_at_ms_ <= now_ms_) Talk(now_ms_);
+  Feed(worker::core::FromCoordinator{std::move(message)}, now_ms);
+  if (talk_at_ms_ <= now_ms) Talk(now_ms);
 }
 
 void SimWorker::OnClosed() {
   ++host_->counts->closed;
   open_ = false;
   if (silent_) return;
-  open_at_ms_ = now_ms_ + delay_.NextMs(core_.reconnect_jitter_ms(), jitter_);
-  Feed(worker::core::StreamClosed{}, now_ms_);
+  const int64_t now_ms = due_ms_ = host_->now_ms;
+  open_at_ms_ = now_ms + delay_.NextMs(core_.reconnect_jitter_ms(), jitter_);
+  Feed(worker::core::StreamClosed{}, now_ms);
 }
 
 void SimWorker::Feed(const worker::core::Input& input, int64_t now_ms) {

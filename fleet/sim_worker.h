@@ -32,17 +32,20 @@ class SimWorker {
     std::function<void(std::function<void()>)> post;
     std::function<void(const worker::core::AttemptKey&, const std::string& node)> acknowledged;
     Counts* counts = nullptr;
+    int64_t now_ms = 0;  // of the loop's round
   };
 
   SimWorker(v1::WorkerHello identity, const Host* host, double jitter);
   ~SimWorker();
 
-  // Does what is due; returns when to be called again.
-  int64_t Run(int64_t now_ms);
+  // Does what is due.
+  void Run(int64_t now_ms);
+  // When Run has something to do; events make it earlier.
+  int64_t due_ms() const { return due_ms_; }
 
   void KillRank(uint64_t job, uint32_t rank, int64_t now_ms);
   void HangRank(uint64_t job, uint32_t rank, int64_t now_ms);
-  void FallSilent() { silent_ = true; }
+  void FallSilent();
   void Disconnect() { link_.Drop(); }
   void Crash(int64_t now_ms);
   void SlowDown(int64_t by_ms) { slow_ms_ = by_ms; }
@@ -55,6 +58,7 @@ class SimWorker {
   void Feed(const worker::core::Input& input, int64_t now_ms);
   void Do(worker::core::Action& action, int64_t now_ms);
   void Send(v1::WorkerMessage message, int64_t now_ms);
+  int64_t NextMs() const;
   void OnMessage(v1::CoordinatorMessage message);
   void OnClosed();
   void Talk(int64_t now_ms);  // lets every shim say what it has to
@@ -66,7 +70,7 @@ class SimWorker {
   std::map<worker::core::AttemptKey, SimShim> shims_;
   std::deque<std::pair<int64_t, v1::WorkerMessage>> delayed_;
   worker::rpc::ReconnectDelay delay_;
-  int64_t now_ms_ = 0;
+  int64_t due_ms_ = 0;
   int64_t open_at_ms_ = 0;
   int64_t talk_at_ms_ = 0;
   int64_t slow_ms_ = 0;

@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "common/lock_order.h"
 #include "common/log.h"
 #include "coordinator/daemon/coordinator.h"
 
@@ -40,6 +41,7 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  muster::IgnoreLockOrder();
   using muster::coordinator::daemon::Coordinator;
   muster::coordinator::daemon::CoordinatorOptions options;
   std::string log_level = "info";

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/lock_order.h"
 #include "common/log.h"
 #include "common/status.h"
 #include "spec/names.h"
@@ -80,6 +81,7 @@ int Fail(const std::string& message, int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  muster::IgnoreLockOrder();
   muster::worker::daemon::Options options;
   options.node = HostName();
   options.shim = Beside("muster-shim");
