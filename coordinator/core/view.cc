@@ -123,10 +123,10 @@ scheduler::RunningJob RunningView(const ClusterState& state, const scheduler::Vi
   running.slots = SlotsOf(attempt);
   running.stopping = attempt.stopping();
   running.then = ThenOf(job, attempt.facts.outcome());
-  // What is killed at once still takes a moment to be gone.
-  running.ends_by = attempt.stopping() ? std::max(GraceEnd(state, job, attempt),
-                                                  state.now + state.options.order_repeat)
+  running.ends_by = attempt.stopping() ? GraceEnd(state, job, attempt)
                                        : started + scheduler::TimeLimitOf(job.spec);
+  // What is killed, or late, still takes a moment to be gone.
+  if (running.ends_by <= state.now) running.ends_by = state.now + state.options.order_repeat;
   running.committed_at = started;
   const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted();
   if (newest != nullptr && newest->attempt() == attempt.facts.number()) {

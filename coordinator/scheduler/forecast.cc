@@ -23,6 +23,8 @@ Forecast ForecastStart(const View& view, JobId job) {
     if (pass == 0 && !forecast.start) forecast.wait = ExplainWait(view, job);
     if (forecast.start) break;
     ahead.Apply(decisions);
+    // As the core does: what was started or stopped leads to another look at once.
+    if (!decisions.starts.empty() || !decisions.preemptions.empty()) continue;
     if (!ahead.Advance(decisions.look_again)) break;
   }
   return forecast;

@@ -138,7 +138,8 @@ absl::Duration TimeLimitOf(const v1::JobSpec& spec);
 // The reason of any one waiting job, as a pass that stops at it would give it. For `describe`.
 Wait ExplainWait(const View& view, JobId job);
 
-// Runs passes forward in virtual time until `job` starts: running jobs end at `ends_by`, those that
+// Runs passes forward in virtual time until `job` starts, at one time until one decides nothing
+// more, as the core does: running jobs end at `ends_by`, those that
 // start at their time limit, victims when their grace is over; nobody else comes. "Exactly as the
 // scheduler would": it is the same code. A job without a time limit never ends.
 struct Forecast {

@@ -20,11 +20,13 @@ void Promises::Add(Promise promise) {
       slots += inventory_.slots(node);
     }
     from_.assign(slots, kNever);
+    node_from_.assign(inventory_.size(), kNever);
   }
   const int64_t at = promise.at == absl::InfiniteFuture() ? kAlways : absl::ToUnixNanos(promise.at);
   for (const SlotRef& slot : promise.slots) {
     int64_t& from = from_[Flat(slot.node, slot.slot)];
     from = std::min(from, at);
+    node_from_[slot.node] = std::min(node_from_[slot.node], at);
   }
   all_.push_back(std::move(promise));
 }
@@ -46,16 +48,28 @@ bool Promises::ForStart::IsDenied(NodeIndex node, uint32_t slot) const {
   return !promises_.first_.empty() && promises_.from_[promises_.Flat(node, slot)] < end_;
 }
 
+bool Promises::ForStart::MayDeny(NodeIndex node) const {
+  return !promises_.first_.empty() && promises_.node_from_[node] < end_;
+}
+
 Promises::ForPromise::ForPromise(const Promises& promises, absl::Time at) : promises_(promises) {
   taken_.assign(promises.from_.size(), false);
+  touched_.assign(promises.node_from_.size(), false);
   for (const Promise& promise : promises.all_) {
     if (promise.until <= at && promise.until != absl::InfiniteFuture()) continue;
-    for (const SlotRef& slot : promise.slots) taken_[promises.Flat(slot.node, slot.slot)] = true;
+    for (const SlotRef& slot : promise.slots) {
+      taken_[promises.Flat(slot.node, slot.slot)] = true;
+      touched_[slot.node] = true;
+    }
   }
 }
 
 bool Promises::ForPromise::IsDenied(NodeIndex node, uint32_t slot) const {
   return !promises_.first_.empty() && taken_[promises_.Flat(node, slot)];
+}
+
+bool Promises::ForPromise::MayDeny(NodeIndex node) const {
+  return !touched_.empty() && touched_[node];
 }
 
 }  // namespace muster::coordinator::scheduler

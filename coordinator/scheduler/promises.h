@@ -43,6 +43,7 @@ class Promises {
    public:
     ForStart(const Promises& promises, absl::Time end);
     bool IsDenied(NodeIndex node, uint32_t slot) const override;
+    bool MayDeny(NodeIndex node) const override;
 
    private:
     const Promises& promises_;
@@ -54,10 +55,12 @@ class Promises {
    public:
     ForPromise(const Promises& promises, absl::Time at);
     bool IsDenied(NodeIndex node, uint32_t slot) const override;
+    bool MayDeny(NodeIndex node) const override;
 
    private:
     const Promises& promises_;
-    std::vector<bool> taken_;
+    std::vector<bool> taken_;    // flat
+    std::vector<bool> touched_;  // by node
   };
 
  private:
@@ -67,6 +70,7 @@ class Promises {
   std::vector<Promise> all_;   // in queue order
   std::vector<size_t> first_;  // node → its first slot in flat arrays; empty before any promise
   std::vector<int64_t> from_;  // flat: when the slot is needed first, ns; INT64_MAX = never
+  std::vector<int64_t> node_from_;  // the same of the first slot of each node
 };
 
 }  // namespace muster::coordinator::scheduler
