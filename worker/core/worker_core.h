@@ -2,9 +2,9 @@
 //
 // An attempt's ranks live in a shim process, so this state may be lost at any moment and is built
 // again from the attempt folders (AttemptFound) and from what the shims report. Every order is
-// idempotent. Nothing is done for an epoch lower than the highest seen, nor for a second coordinator
-// of that epoch; a higher one is recorded before it is obeyed. An attempt is reported in every hello
-// and heartbeat until it is released.
+// idempotent. Nothing is done for an epoch lower than the highest seen, nor for a second
+// coordinator of that epoch; a higher one is recorded before it is obeyed. An attempt is reported
+// in every hello and heartbeat until it is released.
 //
 // Time:    `now_ms` never goes back. Nothing here reads a clock.
 // Threads: none. Owned by the worker's event loop.
