@@ -27,7 +27,8 @@ std::string HostAddress(const Options& options) {
 }  // namespace
 
 void Worker::Do(const core::RecordEpoch& action) {
-  if (const absl::Status status = state_.RecordEpoch(action.epoch.value(), action.nonce); !status.ok()) {
+  if (const absl::Status status = state_.RecordEpoch(action.epoch.value(), action.nonce);
+      !status.ok()) {
     result_ = Annotate(status, "record the coordinator's epoch before obeying it");
     *ended_ = true;
   }
