@@ -80,7 +80,7 @@ class Packer {
     std::array<uint32_t, 3> slots = {};
     if (level <= kNode) slots[0] = capacity_.slots[kSegment][at = tree_.segment_of[at]];
     if (level <= kSegment) slots[1] = capacity_.slots[kRack][at = tree_.rack_of[at]];
-    if (level <= kRack) slots[2] = capacity_.slots[kPod][at = tree_.pod_of[at]];
+    if (level <= kRack) slots[2] = capacity_.slots[kPod][tree_.pod_of[at]];
     return slots;
   }
 

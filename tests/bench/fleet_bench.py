@@ -349,8 +349,9 @@ class FleetBench:
                     self.cluster.muster("cancel", oldest, check=False)
             if draw.random() < 0.1:
                 moved += move_workers()
-        for job in submitted[-400:]:
-            self.cluster.muster("cancel", job, check=False)
+        for job in self.cluster.json("list")["jobs"]:
+            if job["state"] not in ("cancelled", "failed", "succeeded"):
+                self.cluster.muster("cancel", job["id"], check=False)
 
         def ended():
             states = {j["id"]: j["state"] for j in self.cluster.json("list")["jobs"]}
