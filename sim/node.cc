@@ -98,8 +98,9 @@ void Node::StartWorker() {
   settle_by_ = world_->agenda.now() + kSettle;
   open_at_ = std::numeric_limits<Micros>::max();  // all folders are told of first
   const uint64_t life = life_;
-  for (const auto& [key, folder] : std::map(folders_)) {
-    Feed(core::AttemptFound{key, folder.start, folder.last});
+  for (const auto& found : std::map(folders_)) {
+    const core::AttemptKey key = found.first;
+    Feed(core::AttemptFound{key, found.second.start, found.second.last});
     if (life != life_) return;
     world_->agenda.After(world_->dice.Between(1 * kMilli, 50 * kMilli), [this, key, life] {
       if (life != life_) return;

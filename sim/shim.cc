@@ -82,7 +82,8 @@ void Shim::Exit(size_t index, int code, int signal, bool by_us) {
   rank.exit_unix_us = node_->UnixMicros();
   const bool as_asked = signal == 0 && (code == 0 || code == kStopped);
   rank.by_us = by_us || (signal == 0 && code == kStopped && stop_ordered_);
-  world_->trace.Mark(300, rank.rank, static_cast<uint64_t>(code * 100 + signal));
+  world_->trace.Mark(300, rank.rank,
+                     static_cast<uint64_t>(code) * 100 + static_cast<uint64_t>(signal));
   if (!as_asked) training_->RankGone();
   if (!alive_) return;
   if (!as_asked && !rank.by_us) failed_ = true;

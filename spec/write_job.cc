@@ -103,11 +103,10 @@ Json MessageDocument(const Message& message) {
         list.push_back(message.GetReflection()->GetRepeatedString(message, field, k));
       }
       document[field->name()] = list;
-    } else if (field->has_presence() && !message.GetReflection()->HasField(message, field)) {
+    } else if ((field->has_presence() && !message.GetReflection()->HasField(message, field)) ||
+               (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
+                message.GetReflection()->GetEnumValue(message, field) == 0)) {
       continue;  // not said, or the other side of the oneof
-    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
-               message.GetReflection()->GetEnumValue(message, field) == 0) {
-      continue;
     } else {
       document[field->name()] = ScalarDocument(message, field);
     }
