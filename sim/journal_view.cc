@@ -353,6 +353,10 @@ std::string JournalView::Take(const v1::Record& record) {
     case v1::Record::kAttemptMilestone:
     case v1::Record::kCheckpointCommitted:
     case v1::Record::kCheckpointForgotten:
+    case v1::Record::kCheckpointMarkedBad:
+    case v1::Record::kIncidentAcknowledged:
+    case v1::Record::kNodeQuarantineSet:
+    case v1::Record::kNodeTested:
       return "";
     case v1::Record::RECORD_NOT_SET:
       return "records: a record without content";

@@ -264,6 +264,10 @@ void Change(ClusterState& state, const v1::Record& record) {
       ApplyCheckpointForgotten(state, record.checkpoint_forgotten());
       Touch(state, JobOf(state, record.checkpoint_forgotten().job_id()));
       break;
+    case v1::Record::kCheckpointMarkedBad:
+    case v1::Record::kIncidentAcknowledged:
+    case v1::Record::kNodeQuarantineSet:
+    case v1::Record::kNodeTested:
     case v1::Record::RECORD_NOT_SET:
       CHECK(false, "a record without content, or of a newer version");
   }

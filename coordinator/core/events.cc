@@ -161,6 +161,10 @@ uint64_t JobOf(const v1::Record& record) {
     case v1::Record::kQueueSet:
     case v1::Record::kCommitPermitted:
     case v1::Record::kCheckpointForgotten:
+    case v1::Record::kCheckpointMarkedBad:
+    case v1::Record::kIncidentAcknowledged:
+    case v1::Record::kNodeQuarantineSet:
+    case v1::Record::kNodeTested:
     case v1::Record::kClusterCreated:
     case v1::Record::kEpochStarted:
     case v1::Record::kNodeJoined:

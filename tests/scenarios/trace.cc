@@ -137,6 +137,10 @@ std::string RecordLine(const v1::Record& record) {
       }
       return text;
     }
+    case v1::Record::kCheckpointMarkedBad:
+    case v1::Record::kIncidentAcknowledged:
+    case v1::Record::kNodeQuarantineSet:
+    case v1::Record::kNodeTested:
     case v1::Record::RECORD_NOT_SET:
       break;
   }
@@ -172,6 +176,7 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
     case v1::CoordinatorMessage::kCommitAck:
       return fmt::format("CommitAck {} step={}", Key(message.commit_ack()),
                          message.commit_ack().step());
+    case v1::CoordinatorMessage::kTest:
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       break;
   }

@@ -44,6 +44,7 @@ struct Writer {
         return fmt::format("committed step {}", a.message.commit_done().checkpoint().step());
       case v1::WorkerMessage::kPruned:
         return fmt::format("pruned {} steps", a.message.pruned().checkpoints_size());
+      case v1::WorkerMessage::kTestReport:
       case v1::WorkerMessage::MESSAGE_NOT_SET:
         break;
     }
