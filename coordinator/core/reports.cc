@@ -128,6 +128,7 @@ void OnWorkerSaid(Turn& turn, const WorkerSaid& input) {
       return;
     case v1::WorkerMessage::kHello:
     case v1::WorkerMessage::kTestReport:
+    case v1::WorkerMessage::kGoodbye:
     case v1::WorkerMessage::MESSAGE_NOT_SET:
       turn.Close(input.session,
                  InvalidArgument("worker {} broke the protocol: {} inside an open stream; both "

@@ -177,6 +177,7 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
       return fmt::format("CommitAck {} step={}", Key(message.commit_ack()),
                          message.commit_ack().step());
     case v1::CoordinatorMessage::kTest:
+    case v1::CoordinatorMessage::kTestAck:
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       break;
   }

@@ -98,6 +98,7 @@ void WorkerCore::On(const FromCoordinator& from) {
     case v1::CoordinatorMessage::kCommitAck:
       return OnCommitAck(message.commit_ack());
     case v1::CoordinatorMessage::kTest:
+    case v1::CoordinatorMessage::kTestAck:
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       return Warn("the coordinator sent a message this worker does not know; it may be newer");
   }

@@ -45,6 +45,7 @@ struct Writer {
       case v1::WorkerMessage::kPruned:
         return fmt::format("pruned {} steps", a.message.pruned().checkpoints_size());
       case v1::WorkerMessage::kTestReport:
+      case v1::WorkerMessage::kGoodbye:
       case v1::WorkerMessage::MESSAGE_NOT_SET:
         break;
     }
