@@ -10,6 +10,7 @@
 #include "common/status.h"
 #include "muster/v1/cluster_service.grpc.pb.h"
 #include "muster/v1/job_service.grpc.pb.h"
+#include "muster/v1/ledger.grpc.pb.h"
 #include "muster/v1/peer.grpc.pb.h"
 #include "muster/v1/queue.grpc.pb.h"
 
@@ -64,13 +65,15 @@ struct Client::Connection {
         channel(NewChannel(where)),
         jobs(v1::JobService::NewStub(channel)),
         cluster(v1::ClusterService::NewStub(channel)),
-        queues(v1::QueueService::NewStub(channel)) {}
+        queues(v1::QueueService::NewStub(channel)),
+        ledger(v1::LedgerService::NewStub(channel)) {}
 
   std::string address;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::JobService::Stub> jobs;
   std::unique_ptr<v1::ClusterService::Stub> cluster;
   std::unique_ptr<v1::QueueService::Stub> queues;
+  std::unique_ptr<v1::LedgerService::Stub> ledger;
 };
 
 struct Client::State {
@@ -251,6 +254,13 @@ absl::StatusOr<v1::GetClusterResponse> Client::GetCluster() {
   return Call<v1::GetClusterRequest, v1::GetClusterResponse>(
       {}, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
         return to.cluster->GetCluster(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::GetLedgerResponse> Client::GetLedger(const v1::GetLedgerRequest& request) {
+  return Call<v1::GetLedgerRequest, v1::GetLedgerResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.ledger->GetLedger(context, in, out);
       });
 }
 

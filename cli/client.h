@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "muster/v1/cluster_service.pb.h"
 #include "muster/v1/job_service.pb.h"
+#include "muster/v1/ledger.pb.h"
 #include "muster/v1/peer.pb.h"
 #include "muster/v1/queue.pb.h"
 
@@ -47,6 +48,7 @@ class Client {
   absl::StatusOr<v1::ListQueuesResponse> ListQueues();
   absl::StatusOr<v1::ListNodesResponse> ListNodes();  // all pages
   absl::StatusOr<v1::GetClusterResponse> GetCluster();
+  absl::StatusOr<v1::GetLedgerResponse> GetLedger(const v1::GetLedgerRequest& request);
   absl::StatusOr<v1::GetMetricsResponse> GetMetrics();
   absl::StatusOr<v1::BackupStateResponse> BackupState(const std::string& path);
 

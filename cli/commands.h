@@ -22,6 +22,7 @@ Command ResumeCommand(Session* session);
 Command RequeueCommand(Session* session);
 Command ScaleCommand(Session* session);
 Command QueueCommand(Session* session);
+Command LedgerCommand(Session* session);
 Command WaitCommand(Session* session);
 Command NodeCommand(Session* session);
 Command CkptCommand(Session* session);

@@ -6,6 +6,7 @@
 
 #include "cli/checkpoint_text.h"
 #include "cli/exit_codes.h"
+#include "cli/ledger_text.h"
 #include "cli/progress_line.h"
 #include "cli/schedule_text.h"
 #include "common/duration.h"
@@ -49,31 +50,6 @@ int EndOfRow(const google::protobuf::RepeatedPtrField<v1::NodeShare>& shares, in
     last = next;
   }
   return end;
-}
-
-// From rank to rank, over all attempts.
-std::string SpanText(double seconds, double wall) {
-  const std::string text = DurationText(absl::Seconds(seconds));
-  return wall > 0 ? fmt::format("{} ({:.1f} %)", text, 100 * seconds / wall) : text;
-}
-
-std::string AccountingText(const v1::JobAccounting& a) {
-  if (a.wall_seconds() <= 0) return "";
-  std::string out = fmt::format("Goodput:      {:.1f} % of {}\n", 100 * a.goodput(),
-                                DurationText(absl::Seconds(a.wall_seconds())));
-  const struct {
-    const char* name;
-    double seconds;
-  } kinds[] = {{"productive", a.productive_seconds()},
-               {"recompute", a.recompute_seconds()},
-               {"checkpoint", a.checkpoint_seconds()},
-               {"startup", a.startup_seconds()},
-               {"down", a.down_seconds()},
-               {"other", a.other_seconds()}};
-  for (const auto& kind : kinds) {
-    out += fmt::format("  {:<12}{}\n", kind.name, SpanText(kind.seconds, a.wall_seconds()));
-  }
-  return out;
 }
 
 std::string AttemptsText(const v1::Job& job, int64_t now) {
@@ -133,9 +109,9 @@ std::string JobTable(const v1::ListJobsResponse& jobs, int64_t now, bool wide) {
                 progress.step() > 0 ? fmt::format("{:.4f}", progress.loss()) : "-",
                 SinceText(job.submit_unix_ms(), job.end_unix_ms() != 0 ? job.end_unix_ms() : now)});
     if (wide) {
-      row.insert(row.end(), {fmt::format("{:.0f}", progress.tokens_per_second()),
-                             fmt::format("{:.1f} %", 100 * job.accounting().goodput()), job.user(),
-                             job.uid()});
+      row.insert(row.end(),
+                 {fmt::format("{:.0f}", progress.tokens_per_second()),
+                  fmt::format("{:.1f} %", 100 * job.ledger().goodput()), job.user(), job.uid()});
     }
     row.push_back(ReasonOf(job));
     table.AddRow(row);
@@ -181,9 +157,9 @@ std::string JobDescription(const v1::Job& job, int64_t now) {
         fmt::format("Held out:     {:.3f} bits/byte at the start, {:.3f} now\n",
                     job.progress().first_eval_bits_per_byte(), job.progress().eval_bits_per_byte());
   }
-  out += AccountingText(job.accounting());
-  if (job.accounting().steps_recomputed() > 0) {
-    out += fmt::format("Recomputed:   {} steps\n", job.accounting().steps_recomputed());
+  out += LedgerLines(job.ledger());
+  if (job.ledger().steps_recomputed() > 0) {
+    out += fmt::format("Recomputed:   {} steps\n", job.ledger().steps_recomputed());
   }
   if (job.attempts_size() > 0) {
     const v1::Attempt& last = job.attempts(job.attempts_size() - 1);
@@ -225,10 +201,10 @@ std::string JobSummary(const v1::Job& job) {
                        job.progress().target_steps(), job.progress().loss());
   }
   out += fmt::format("\n  {} attempt{}, {} steps recomputed, {} in all", job.attempts_size(),
-                     job.attempts_size() == 1 ? "" : "s", job.accounting().steps_recomputed(),
+                     job.attempts_size() == 1 ? "" : "s", job.ledger().steps_recomputed(),
                      SinceText(job.submit_unix_ms(), job.end_unix_ms()));
-  if (job.accounting().wall_seconds() > 0) {
-    out += fmt::format(", goodput {:.1f} %", 100 * job.accounting().goodput());
+  if (job.ledger().slot_seconds() > 0) {
+    out += fmt::format(", goodput {:.1f} %", 100 * job.ledger().goodput());
   }
   return out;
 }

@@ -91,6 +91,9 @@ watcher=
 say "5. What happened"
 $muster describe "$job"
 
+say "   Where the time went"
+$muster ledger "$job"
+
 say "6. The checkpoints, every byte verified"
 $muster ckpt list "$job"
 $muster ckpt verify "$job"
@@ -106,11 +109,12 @@ $muster describe "$job" -o json | jq -r '
   "held-out bits/B  \(.progress.first_eval_bits_per_byte | r(3)) before, \(.progress.eval_bits_per_byte | r(3)) after",
   "attempts         \(.attempts | length)",
   "checkpoints      \([.checkpoints[] | select(.committed) | .step] | sort | map(tostring) | join(", ")), verified",
-  "steps recomputed \(.accounting.steps_recomputed)",
+  "steps recomputed \(.ledger.steps_recomputed)",
   "recovery         \(if (.attempts | length) < 2 then "none needed" else
       [range(1; .attempts | length) as $i
         | ((.attempts[$i].first_step_unix_ms - .attempts[$i - 1].failure_unix_ms) / 1000 | r(1)) as $s
         | "\($s) s from \(.attempts[$i - 1].cause.text) to the next finished step"] | join("; ") end)",
-  "goodput so far   \(.accounting.goodput * 100 | r(1)) % of \(.accounting.wall_seconds | r(1)) s"'
+  "goodput          \(.ledger.goodput * 100 | r(1)) % of \(.ledger.slot_seconds / 3600 | r(3)) slot-hours",
+  (.ledger | ([.entries[].wall_seconds] | add) as $sum | "ledger           kinds sum to \($sum | r(3)) s of \(.wall_seconds | r(3)) s wall")'
 echo
 echo "Next: docs/architecture.md for the shape, configs/ for more jobs, build/bin/muster --help."

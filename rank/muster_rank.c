@@ -31,6 +31,7 @@ struct muster_rank {
   muster_pages* pages; /* NULL when the shim gave none */
   pthread_mutex_t publish_lock;
   uint64_t updates;
+  double straggler_seconds; /* for the next publish */
   uint32_t exchanges;
   commit_state commits[kAnswersMax]; /* the newest requests, round robin */
   unsigned commits_next;
@@ -204,7 +205,14 @@ void muster_rank_publish(muster_rank* rank, const muster_rank_status* status) {
   body.monotonic_ns = muster_now_ns();
   pthread_mutex_lock(&rank->publish_lock);
   body.updates = ++rank->updates;
+  body.straggler_seconds = rank->straggler_seconds;
   muster_pages_write_status(&rank->pages->status, &body);
+  pthread_mutex_unlock(&rank->publish_lock);
+}
+
+void muster_rank_stragglers(muster_rank* rank, double seconds) {
+  pthread_mutex_lock(&rank->publish_lock);
+  rank->straggler_seconds = seconds;
   pthread_mutex_unlock(&rank->publish_lock);
 }
 

@@ -59,6 +59,10 @@ int muster_rank_hello(muster_rank* link, uint32_t rank, uint32_t world_size);
 /* Publishes the status page: no system call, a seqlock write. */
 void muster_rank_publish(muster_rank* link, const muster_rank_status* status);
 
+/* Sum over the steps of what they took beyond 1.5 x their median; a part of productive_seconds.
+ * Goes out with the next status. */
+void muster_rank_stragglers(muster_rank* link, double seconds);
+
 /* The order page: what the worker wants. */
 int muster_rank_wanted_stop(const muster_rank* link);      /* stop after this step, save first */
 uint64_t muster_rank_wanted_save(const muster_rank* link); /* grows with each "save now" */

@@ -32,6 +32,7 @@ typedef struct {
   uint32_t generation;  /* communicator set in use */
   uint32_t reserved;
   muster_rank_status status;
+  double straggler_seconds; /* 0 from a writer that does not know of it */
 } muster_status_body;
 
 /* The last collectives, for finding the one that hangs. Reserved: nobody writes them yet. */
@@ -75,7 +76,9 @@ typedef struct {
 
 MUSTER_STATIC_ASSERT(sizeof(muster_rank_status) == 112, "status layout is frozen");
 MUSTER_STATIC_ASSERT(offsetof(muster_status_page, body) == 16, "body follows the seqlock");
-MUSTER_STATIC_ASSERT(sizeof(muster_status_body) == 136, "body layout is frozen");
+MUSTER_STATIC_ASSERT(offsetof(muster_status_body, straggler_seconds) == 136,
+                     "body layout is frozen: it only grows, into room that older writers leave 0");
+MUSTER_STATIC_ASSERT(sizeof(muster_status_body) == 144, "whole words");
 MUSTER_STATIC_ASSERT(offsetof(muster_status_page, collectives) == 2048, "ring offset is frozen");
 MUSTER_STATIC_ASSERT(sizeof(muster_collective_entry) == 32, "ring entry is frozen");
 MUSTER_STATIC_ASSERT(sizeof(muster_status_page) == MUSTER_PAGE_SIZE, "one page");

@@ -147,11 +147,9 @@ absl::Status SetJobField(JobKind& kind, const std::string& name, const std::stri
       {"priority", &JobKind::priority},     {"array", &JobKind::array},
       {"spares", &JobKind::spares}};
   static const std::vector<std::pair<const char*, double JobKind::*>> chances = {
-      {"weight", &JobKind::weight},
-      {"broken", &JobKind::broken},
-      {"depends", &JobKind::depends},
-      {"held", &JobKind::held},
-      {"exclusive", &JobKind::exclusive}};
+      {"weight", &JobKind::weight},       {"broken", &JobKind::broken},
+      {"depends", &JobKind::depends},     {"held", &JobKind::held},
+      {"exclusive", &JobKind::exclusive}, {"lend", &JobKind::lend}};
   for (const auto& [key, member] : counts) {
     if (name != key) continue;
     MUSTER_ASSIGN_OR_RETURN(kind.*member, RangeOf(value, NumberOf));
@@ -273,7 +271,7 @@ bool Case::Checks(const std::string& checker) const {
 const std::vector<std::string>& Checkers() {
   static const std::vector<std::string> names = {"records",  "slots",   "epochs",    "effects",
                                                  "requests", "commits", "leftovers", "replay",
-                                                 "reasons",  "ends",    "canary"};
+                                                 "reasons",  "ends",    "ledger",    "canary"};
   return names;
 }
 

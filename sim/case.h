@@ -45,6 +45,7 @@ struct JobKind {
   double held = 0;
   double exclusive = 0;
   Range spares{0, 0};
+  double lend = 0;
 };
 
 struct QueueKind {

@@ -25,7 +25,7 @@ absl::Duration Span(Micros span) { return absl::Microseconds(span); }
 v1::Job Durable(v1::Job job) {
   job.clear_progress();
   job.clear_ranks();
-  job.clear_accounting();
+  job.clear_ledger();
   job.clear_unblock();
   job.clear_start_estimate_unix_ms();
   if (job.end_unix_ms() == 0) job.clear_reason();
@@ -36,6 +36,7 @@ v1::Job Durable(v1::Job job) {
     attempt.clear_productive_seconds();
     attempt.clear_checkpoint_seconds();
     attempt.clear_load_seconds();
+    attempt.clear_straggler_seconds();
   }
   return job;
 }
@@ -118,11 +119,14 @@ void CoordinatorProcess::Boot() {
   tick_at_ = no_tick_before_ = 0;
   cluster_ = std::make_unique<core::Cluster>(Options());
   disk_->view = JournalView(&world_->conf);
+  disk_->book = SlotBook();
+  const bool ledger = world_->conf.Checks("ledger");
   v1::Record record;
   for (const std::string& bytes : disk_->records) {
     record.ParseFromString(bytes);
     cluster_->Apply(record);
     disk_->view.Take(record);  // judged when it was written
+    if (ledger) disk_->book.Take(record);
   }
   world_->trace.Mark(100, life_, disk_->records.size());
   if (world_->trace.on()) {
@@ -243,6 +247,11 @@ void CoordinatorProcess::Step(const core::Input& input) {
   if (!outcome.records.empty()) {
     Append(outcome.records);
     if (world_->failed()) return;
+    if (world_->conf.Checks("ledger")) {
+      if (std::string wrong = disk_->book.Check(*cluster_); !wrong.empty()) {
+        return world_->Fail(std::move(wrong));
+      }
+    }
     outcome.records.clear();
     WantTick(kTickSoon);
   }
@@ -262,6 +271,7 @@ void CoordinatorProcess::Append(const std::vector<v1::Record>& records) {
     std::string wrong = disk_->view.Take(record);
     const std::string checker = wrong.substr(0, wrong.find(':'));
     if (!wrong.empty() && world_->conf.Checks(checker)) world_->Fail(std::move(wrong));
+    if (world_->conf.Checks("ledger")) disk_->book.Take(record);
     if (record.has_job_ended()) world_->CountEnd(record.job_ended().state());
     if (disk_->kept) batch.records.push_back(std::move(bytes));
     ++batch.count;

@@ -14,6 +14,7 @@
 #include "coordinator/core/cluster.h"
 #include "sim/agenda.h"
 #include "sim/journal_view.h"
+#include "sim/slot_book.h"
 
 namespace muster::sim {
 
@@ -24,6 +25,7 @@ struct Disk {
   explicit Disk(const Case* chosen) : view(chosen) {}
   std::vector<std::string> records;  // durable
   JournalView view;                  // of the records, durable or not, of the living process
+  SlotBook book;                     // the same; only where the case checks the ledger
   bool corrupt = false;
   bool full = false;
   bool is_copy = false;

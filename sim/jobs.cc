@@ -75,6 +75,7 @@ JobDraw DrawJob(const Case& conf, Random& dice, uint64_t number, uint64_t newest
     after->set_when(v1::AFTER_EVENT_ENDED);
   }
   spec.mutable_recovery()->set_hot_spares(small(kind.spares));
+  if (kind.lend > 0) spec.mutable_recovery()->set_lend_spares(dice.Chance(kind.lend));
   return out;
 }
 

@@ -227,6 +227,7 @@ void Training::FillProgress(v1::Progress& progress) const {
   progress.set_first_step(base_);
   progress.set_productive_seconds(static_cast<double>(step - base_) *
                                   static_cast<double>(step_span_) / kSecond);
+  progress.set_straggler_seconds(progress.productive_seconds() / 16);
 }
 
 }  // namespace muster::sim

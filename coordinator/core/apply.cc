@@ -63,9 +63,13 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_reason(started.reason());
   attempt.facts.set_start_unix_ms(record.time_unix_ms());
   attempt.Place(started.shares());
-  for (Share& share : attempt.shares) {
+  for (size_t i = 0; i < attempt.shares.size(); ++i) {
+    Share& share = attempt.shares[i];
     const Node& node = NodeOf(state, share.node.value());
     share.placed_incarnation = node.incarnation;
+    if (!job.spec.resources().exclusive()) continue;
+    const auto used = static_cast<uint32_t>(started.shares(static_cast<int>(i)).slots_size());
+    attempt.left_slots.push_back(node.slots - std::min(node.slots, used));
   }
   *attempt.facts.mutable_spares() = started.spares();
   TakeRoom(state, job);
@@ -79,6 +83,25 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
   if (attempt.facts.number() == 1) SettleDependents(state, job);
 }
 
+// A later record may know of an earlier beginning.
+void KeepFailure(Attempt& attempt, const v1::AttemptStopping& stopping, int64_t now_ms) {
+  if (stopping.outcome() != v1::ATTEMPT_OUTCOME_RANK_FAILED &&
+      stopping.outcome() != v1::ATTEMPT_OUTCOME_NODE_LOST) {
+    return;
+  }
+  v1::Attempt& facts = attempt.facts;
+  const int64_t since = stopping.since_unix_ms() == 0 ? now_ms : stopping.since_unix_ms();
+  const int64_t before = facts.failed_since_unix_ms();
+  facts.set_failed_since_unix_ms(before == 0 ? since : std::min(before, since));
+  attempt.blame = stopping.blame();
+  facts.set_hung(stopping.evidence_size() > 0 &&
+                 std::none_of(stopping.evidence().begin(), stopping.evidence().end(),
+                              [](const v1::Evidence& one) {
+                                return one.role() == v1::EVIDENCE_ROLE_ROOT &&
+                                       one.kind() != v1::EVIDENCE_KIND_RANK_STILL;
+                              }));
+}
+
 void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
   const v1::AttemptStopping& stopping = record.attempt_stopping();
   Attempt& attempt = LiveOf(JobOf(state, stopping.job_id()), stopping.attempt());
@@ -87,6 +110,7 @@ void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_state(v1::ATTEMPT_STATE_STOPPING);
   attempt.facts.set_outcome(stopping.outcome());
   *attempt.facts.mutable_cause() = stopping.cause();
+  KeepFailure(attempt, stopping, record.time_unix_ms());
   if (attempt.stop_unix_ms != 0) return;  // a better cause; the time stands
   attempt.stop_unix_ms = record.time_unix_ms();
   if (stopping.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED ||
@@ -119,6 +143,7 @@ void KeepProgress(Job& job, const v1::AttemptEnded& ended) {
   progress.set_productive_seconds(ended.productive_seconds());
   progress.set_checkpoint_seconds(ended.checkpoint_seconds());
   progress.set_load_seconds(ended.load_seconds());
+  progress.set_straggler_seconds(ended.straggler_seconds());
   progress.set_first_eval_bits_per_byte(ended.first_eval_bits_per_byte());
   progress.set_eval_bits_per_byte(ended.eval_bits_per_byte());
 }
@@ -135,6 +160,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_productive_seconds(ended.productive_seconds());
   attempt.facts.set_checkpoint_seconds(ended.checkpoint_seconds());
   attempt.facts.set_load_seconds(ended.load_seconds());
+  attempt.facts.set_straggler_seconds(ended.straggler_seconds());
   state.time_limits.Clear(job.id);
   GiveRoomBack(state, job);
   if (!KeepsSpares(ended.outcome()) || job.suspended || job.requeued) GiveSparesBack(state, job);
@@ -167,12 +193,14 @@ void ApplyJobEnded(ClusterState& state, const v1::Record& record) {
   job.ForgetWait();
   job.placement_class.clear();
   GiveSparesBack(state, job);
+  state.ledger_of_ended.Add(job, job.end_unix_ms, {});
   SettleDependents(state, job);
 }
 
 void ApplyCheckpointCommitted(ClusterState& state, const v1::CheckpointCommitted& committed) {
   Job& job = JobOf(state, committed.job_id());
   const bool newest = job.checkpoints.Commit(committed.checkpoint());
+  job.committed_step = std::max(job.committed_step, committed.checkpoint().step());
   Attempt* attempt = job.FindAttempt(committed.attempt());
   if (newest && attempt != nullptr) attempt->new_checkpoint = true;
 }

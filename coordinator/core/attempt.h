@@ -53,7 +53,10 @@ struct Attempt {
   // Durable.
   v1::Attempt facts;
   int64_t stop_unix_ms = 0;
-  bool new_checkpoint = false;  // it committed one newer than any before
+  bool new_checkpoint = false;              // it committed one newer than any before
+  v1::Blame blame = v1::BLAME_UNSPECIFIED;  // for its failure
+  // Per share, the slots an exclusive job holds beside those of its ranks; empty when it is none.
+  std::vector<uint32_t> left_slots;
   // While it lives.
   std::vector<Share> shares;    // by first rank, as in `facts`
   std::vector<SeenRank> ranks;  // by rank
@@ -62,8 +65,9 @@ struct Attempt {
   uint32_t ranks_clean = 0;     // exited 0 by themselves
   uint32_t shares_done = 0;
   bool failed_while_stopping = false;
-  int64_t cause_exit_us = 0;  // when the rank named in the cause exited; 0 = not known
-  v1::Progress progress;      // rank 0's newest
+  int64_t cause_exit_us = 0;    // when the rank named in the cause exited; 0 = not known
+  int64_t broken_since_ms = 0;  // for the record of its failure; 0 = not known
+  v1::Progress progress;        // rank 0's newest
 
   bool live() const { return facts.state() != v1::ATTEMPT_STATE_ENDED; }
   bool stopping() const { return facts.state() == v1::ATTEMPT_STATE_STOPPING; }

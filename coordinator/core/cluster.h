@@ -28,6 +28,7 @@
 #include "coordinator/core/outcome.h"
 #include "muster/v1/job.pb.h"
 #include "muster/v1/journal.pb.h"
+#include "muster/v1/ledger.pb.h"
 #include "muster/v1/node.pb.h"
 #include "muster/v1/queue.pb.h"
 
@@ -49,6 +50,8 @@ struct Options {
   absl::Duration preempt_grace = absl::Seconds(60);
   absl::Duration order_repeat = absl::Seconds(1);    // an order not yet obeyed is sent again
   absl::Duration usage_half_life = absl::Hours(24);  // of what a queue has used
+  double price_per_slot_hour = 2.0;                  // 0 = slots are not priced
+  std::string currency = "USD";
   // With more jobs than these waiting or running, passes of the scheduler keep a distance.
   size_t plan_at_once = 64;
   absl::Duration plan_interval = absl::Milliseconds(100);
@@ -77,6 +80,8 @@ class Cluster {
   absl::StatusOr<v1::ListNodesResponse> ListNodes(const v1::ListNodesRequest& request) const;
   v1::ListQueuesResponse ListQueues() const;
   v1::GetClusterResponse GetCluster() const;
+  // Where the slot-seconds went. Errors: kInvalidArgument, kNotFound.
+  absl::StatusOr<v1::GetLedgerResponse> GetLedger(const v1::GetLedgerRequest& request) const;
   // Where the job would start now, or why it would wait. Exactly the scheduler's answer.
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request) const;
   // Remembered events after a revision, oldest first. kOutOfRange when some were forgotten.

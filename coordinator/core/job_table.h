@@ -18,6 +18,7 @@
 #include "coordinator/core/attempt.h"
 #include "coordinator/core/checkpoints.h"
 #include "coordinator/core/dependencies.h"
+#include "coordinator/core/spare_log.h"
 #include "coordinator/scheduler/shape.h"
 #include "muster/v1/job.pb.h"
 
@@ -50,9 +51,11 @@ struct Job {
   std::string after_impossible;  // why one can never be met
   std::deque<Attempt> attempts;  // oldest first
   std::vector<NodeId> spares;    // nodes kept for its next replacement
+  SpareLog spare_log;            // since when, and how idle they were
   CheckpointLedger checkpoints;
   uint64_t revision = 0;           // of its last durable change
   uint64_t best_step = 0;          // the most any ended attempt finished
+  uint64_t committed_step = 0;     // the newest ever committed
   uint32_t fruitless = 0;          // failed attempts in a row without progress
   std::string first_error;         // of the first of those
   int64_t not_before_unix_ms = 0;  // the next attempt

@@ -36,6 +36,7 @@ struct Node {
   // Said again by the worker after a crash.
   std::optional<SessionId> session;
   absl::Time connected_at = absl::InfinitePast();
+  absl::Time heard_before = absl::InfinitePast();  // the newest message but the last
   Lease lease;
   Liveness liveness;           // as of the last look
   std::set<AttemptKey> stale;  // processes it must still get rid of

@@ -42,6 +42,7 @@ v1::Record EndedRecord(const Job& job, const Attempt& attempt, v1::AttemptOutcom
   ended->set_productive_seconds(progress.productive_seconds());
   ended->set_checkpoint_seconds(progress.checkpoint_seconds());
   ended->set_load_seconds(progress.load_seconds());
+  ended->set_straggler_seconds(progress.straggler_seconds());
   ended->set_first_eval_bits_per_byte(progress.first_eval_bits_per_byte());
   ended->set_eval_bits_per_byte(progress.eval_bits_per_byte());
   ended->set_last_loss(progress.loss());
@@ -114,6 +115,7 @@ void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::Fai
   *stopping->mutable_cause() = cause;
   if (outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED || outcome == v1::ATTEMPT_OUTCOME_NODE_LOST) {
     stopping->set_next(NextText(job, *attempt, outcome));
+    stopping->set_since_unix_ms(attempt->broken_since_ms);
   }
   turn.Record(std::move(record));
   for (Share& share : attempt->shares) share.next_order = absl::InfinitePast();
@@ -192,6 +194,9 @@ void LoseNode(Turn& turn, Node& node, const std::string& why) {
     if (share == nullptr || share->done()) continue;
     attempt->MarkLost(*share);
     if (attempt->good()) {
+      // Never heard in this life of the coordinator: it may have been lost at any time before.
+      attempt->broken_since_ms =
+          absl::ToUnixMillis(std::max(node.lease.heard, turn.state().started_at));
       StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
                   CauseOnNode(node.name, fmt::format("{} lost: {}", node.name.value(), why)));
     } else {

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/status.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
@@ -48,10 +50,19 @@ void TakeProgress(Turn& turn, Job& job, Attempt& attempt, uint64_t updates_befor
   }
 }
 
+// The rank's end by its node's clock, which may be wrong: it lived when the node spoke before.
+int64_t BrokenSince(Turn& turn, const RankFailure& failure) {
+  const absl::Time heard = turn.state().nodes.Find(failure.node)->heard_before;
+  const int64_t before = heard == absl::InfinitePast() ? 0 : absl::ToUnixMillis(heard);
+  const int64_t exit_ms = failure.report.exit_unix_us() / 1000;
+  return std::clamp(exit_ms, std::min(before, turn.now_ms()), turn.now_ms());
+}
+
 void TakeFailure(Turn& turn, Job& job, Attempt& attempt, const RankFailure& failure) {
   const int64_t exit_us = failure.report.exit_unix_us();
   if (attempt.good()) {
     attempt.cause_exit_us = exit_us;
+    attempt.broken_since_ms = BrokenSince(turn, failure);
     StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
                 CauseOf(failure, attempt.facts.state()));
     return;
@@ -63,6 +74,7 @@ void TakeFailure(Turn& turn, Job& job, Attempt& attempt, const RankFailure& fail
   // A node further away may report the root of the cascade later.
   if (exit_us > 0 && attempt.cause_exit_us > 0 && exit_us < attempt.cause_exit_us) {
     attempt.cause_exit_us = exit_us;
+    attempt.broken_since_ms = BrokenSince(turn, failure);
     const bool was_up = attempt.facts.running_unix_ms() > 0;
     StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
                 CauseOf(failure, was_up ? v1::ATTEMPT_STATE_RUNNING : v1::ATTEMPT_STATE_STARTING));
@@ -105,6 +117,7 @@ void OnWorkerSaid(Turn& turn, const WorkerSaid& input) {
   ClusterState& state = turn.state();
   Node* node = state.nodes.BySession(input.session);
   if (node == nullptr) return;  // the stream is being closed
+  node->heard_before = node->lease.heard;
   node->lease.heard = turn.now();
   if (node->liveness.state != v1::NODE_STATE_READY) Rejudge(turn, *node);
   const v1::WorkerMessage& message = input.message;

@@ -11,6 +11,14 @@ scheduler::NodeIndex IndexOf(const ClusterState& state, const std::string& name)
   return index;
 }
 
+// What a spare does for others is no idleness of its owner.
+void LogSpare(ClusterState& state, scheduler::NodeIndex index) {
+  Job* owner = state.jobs.Find(state.inventory.spare_for(index));
+  if (owner == nullptr) return;
+  owner->spare_log.Set(state.inventory.facts(index).name, state.inventory.free_slots(index),
+                       state.record_unix_ms);
+}
+
 }  // namespace
 
 void SetNodeFacts(ClusterState& state, Node& node) {
@@ -20,6 +28,7 @@ void SetNodeFacts(ClusterState& state, Node& node) {
                                     .devices = node.devices,
                                     .labels = node.labels,
                                     .taints = node.taints});
+  LogSpare(state, node.index);
   RefreshUsable(state, node);
 }
 
@@ -38,6 +47,7 @@ void TakeRoom(ClusterState& state, const Job& job) {
   for (const v1::NodeShare& share : job.attempts.back().facts.shares()) {
     state.inventory.Take(share, job.id, exclusive);
     state.nodes.Find(NodeId(share.node()))->jobs.insert(job.id);
+    LogSpare(state, IndexOf(state, share.node()));
   }
 }
 
@@ -46,6 +56,7 @@ void GiveRoomBack(ClusterState& state, const Job& job) {
   for (const v1::NodeShare& share : job.attempts.back().facts.shares()) {
     state.inventory.Free(share, job.id, exclusive);
     state.nodes.Find(NodeId(share.node()))->jobs.erase(job.id);
+    LogSpare(state, IndexOf(state, share.node()));
   }
 }
 
@@ -67,12 +78,14 @@ void SetSpares(ClusterState& state, Job& job,
           state.inventory.spare_for(index).value());
     state.inventory.SetSpare(index, job.id, job.spec.recovery().lend_spares());
     job.spares.emplace_back(name);
+    LogSpare(state, index);
   }
 }
 
 void GiveSparesBack(ClusterState& state, Job& job) {
   for (const NodeId& name : job.spares) {
     state.inventory.SetSpare(IndexOf(state, name.value()), JobId(), false);
+    job.spare_log.End(name, state.record_unix_ms);
   }
   if (!job.spares.empty()) state.plan_needed = true;
   job.spares.clear();

@@ -127,6 +127,7 @@ void OnWorkerConnected(Turn& turn, const WorkerConnected& input) {
   state.nodes.Bind(node, input.session);
   state.awaited.erase(name);
   node.connected_at = turn.now();
+  node.heard_before = node.lease.heard;
   node.lease = Lease{.connected = true, .heard = turn.now(), .give_up_at = {}, .broken = ""};
   node.stale.clear();
   Rejudge(turn, node);

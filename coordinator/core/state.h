@@ -13,6 +13,7 @@
 #include "coordinator/core/dependencies.h"
 #include "coordinator/core/events.h"
 #include "coordinator/core/job_table.h"
+#include "coordinator/core/ledger_sum.h"
 #include "coordinator/core/node_table.h"
 #include "coordinator/core/queue_table.h"
 #include "coordinator/core/timetable.h"
@@ -54,6 +55,7 @@ struct ClusterState {
   scheduler::Inventory inventory;  // room.h; usability is of this life only
   Timetable<JobId> time_limits;    // of attempts that are not being stopped
   QueueTable queues;
+  LedgerSum ledger_of_ended;  // of all jobs that ended
   ArrayTable arrays;
   Dependencies dependencies;
   std::map<std::string, RequestUse> requests;

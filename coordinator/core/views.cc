@@ -6,10 +6,10 @@
 #include <limits>
 
 #include "common/status.h"
-#include "coordinator/core/accounting.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/holds.h"
+#include "coordinator/core/ledger.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -41,6 +41,7 @@ v1::Attempt AttemptView(const Attempt& attempt) {
   view.set_productive_seconds(progress.productive_seconds());
   view.set_checkpoint_seconds(progress.checkpoint_seconds());
   view.set_load_seconds(progress.load_seconds());
+  view.set_straggler_seconds(progress.straggler_seconds());
   return view;
 }
 
@@ -111,8 +112,7 @@ v1::Job JobView(const ClusterState& state, const Job& job, bool full) {
   view.set_end_unix_ms(job.end_unix_ms);
   view.set_user(job.user);
   *view.mutable_progress() = job.progress;
-  *view.mutable_accounting() =
-      AccountOf(job, std::max(absl::ToUnixMillis(state.now), state.record_unix_ms));
+  *view.mutable_ledger() = LedgerOf(state, job, full);
   view.set_revision(job.revision);
   view.set_held(job.held);
   view.set_suspended(job.suspended);

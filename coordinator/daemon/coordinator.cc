@@ -23,6 +23,7 @@
 #include "coordinator/journal/state_folder.h"
 #include "coordinator/rpc/cluster_service.h"
 #include "coordinator/rpc/job_service.h"
+#include "coordinator/rpc/ledger_service.h"
 #include "coordinator/rpc/queue_service.h"
 #include "coordinator/rpc/server.h"
 #include "coordinator/rpc/worker_gateway.h"
@@ -62,6 +63,7 @@ struct Coordinator::Parts {
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<rpc::JobService> jobs;
   std::unique_ptr<rpc::QueueService> queues;
+  std::unique_ptr<rpc::LedgerService> ledger;
   std::unique_ptr<rpc::ClusterService> cluster;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<MetricsHttp> metrics_http;
@@ -115,6 +117,7 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
 
   jobs = std::make_unique<rpc::JobService>(&mailbox, &replies, &watchers);
   queues = std::make_unique<rpc::QueueService>(&mailbox, &replies);
+  ledger = std::make_unique<rpc::LedgerService>(&mailbox);
   cluster = std::make_unique<rpc::ClusterService>(
       &mailbox, &replies,
       rpc::ClusterServiceHost{
@@ -122,9 +125,9 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
           .start = absl::Now(),
           .metrics = [this](const core::Cluster& c) { return metrics.Text(c); },
           .backup = [this](const std::string& path) { return journal->Backup(path); }});
-  MUSTER_ASSIGN_OR_RETURN(
-      rpc::RunningServer running,
-      rpc::StartServer(options.listen, {jobs.get(), queues.get(), cluster.get(), &gateway}));
+  MUSTER_ASSIGN_OR_RETURN(rpc::RunningServer running,
+                          rpc::StartServer(options.listen, {jobs.get(), queues.get(), ledger.get(),
+                                                            cluster.get(), &gateway}));
   server = std::move(running.server);
   address = running.address;
   if (!options.metrics_listen.empty()) {

@@ -87,6 +87,17 @@ int main(int argc, char** argv) {
                  "take to save, where its job file does not say")
       ->check(milliseconds)
       ->capture_default_str();
+  app.add_option("--price-per-slot-hour", options.core.price_per_slot_hour,
+                 "what a slot costs an hour, for the ledger; 0 = it shows no costs")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--currency", options.core.currency, "of the price; at most 8 characters")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            return text.empty() || text.size() > 8 ? std::string("want 1 to 8 characters") : "";
+          },
+          "TEXT"))
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

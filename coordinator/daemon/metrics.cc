@@ -131,11 +131,11 @@ void WriteJobs(const std::vector<v1::Job>& jobs, Text& text) {
        [](const v1::Job& j) { return kProgress(j, j.progress().tokens_per_second()); }},
       {"muster_job_step_seconds", "gauge", "Duration of the last step.",
        [](const v1::Job& j) { return kProgress(j, j.progress().step_seconds()); }},
-      {"muster_job_goodput_ratio", "gauge", "Productive share of the time since first placement.",
-       [](const v1::Job& j) { return std::optional<double>(j.accounting().goodput()); }},
+      {"muster_job_goodput_ratio", "gauge", "Productive share of the slot-seconds.",
+       [](const v1::Job& j) { return std::optional<double>(j.ledger().goodput()); }},
       {"muster_job_steps_recomputed", "gauge", "Steps that were lost in failures and done again.",
        [](const v1::Job& j) {
-         return std::optional<double>(static_cast<double>(j.accounting().steps_recomputed()));
+         return std::optional<double>(static_cast<double>(j.ledger().steps_recomputed()));
        }},
       {"muster_job_attempts", "gauge", "Attempts so far.",
        [](const v1::Job& j) { return std::optional<double>(j.attempts_size()); }},
@@ -152,6 +152,33 @@ void WriteJobs(const std::vector<v1::Job>& jobs, Text& text) {
       }
     }
   }
+}
+
+std::string KindLabel(v1::LedgerKind kind) {
+  return "kind=\"" + Word(v1::LedgerKind_Name(kind), sizeof "LEDGER_KIND_" - 1) + "\"";
+}
+
+void WriteLedgers(const core::Cluster& cluster, const std::vector<v1::Job>& jobs, Text& text) {
+  // A kind goes down when what counted as productive turns out to be lost: no counters.
+  text.Family("muster_job_slot_seconds", "gauge", "Where the slot-seconds of a job went.");
+  for (const v1::Job& job : jobs) {
+    for (const v1::LedgerEntry& entry : job.ledger().entries()) {
+      text.Sample(fmt::format("job=\"{}\",name=\"{}\",{}", job.id(), job.spec().name(),
+                              KindLabel(entry.kind())),
+                  entry.slot_seconds());
+    }
+  }
+  const absl::StatusOr<v1::GetLedgerResponse> all = cluster.GetLedger({});
+  if (!all.ok()) return;
+  const v1::Ledger& ledger = all->ledger();
+  text.Family("muster_slot_seconds", "gauge", "Where the slot-seconds of all jobs went.");
+  for (const v1::LedgerEntry& entry : ledger.entries()) {
+    text.Sample(KindLabel(entry.kind()), entry.slot_seconds());
+  }
+  text.Family("muster_goodput_ratio", "gauge", "Productive share of all slot-seconds.");
+  text.Sample("", ledger.goodput());
+  text.Family("muster_steps_recomputed", "gauge", "Steps of all jobs that were lost.");
+  text.Sample("", ledger.steps_recomputed());
 }
 
 double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9; }
@@ -197,7 +224,9 @@ std::string Metrics::Text(const core::Cluster& cluster) const {
   text.Sample("", summary.slots_total());
   text.Family("muster_slots_used", "gauge", "Device slots that ranks hold.");
   text.Sample("", summary.slots_used());
-  WriteJobs(ActiveJobs(cluster), text);
+  const std::vector<v1::Job> active = ActiveJobs(cluster);
+  WriteJobs(active, text);
+  WriteLedgers(cluster, active, text);
   text.Family("muster_jobs_ended_total", "counter", "Jobs that ended, by final state.");
   for (const auto& [state, count] : jobs_ended_) text.Sample("state=\"" + state + "\"", count);
   text.Family("muster_attempts_ended_total", "counter", "Attempts that ended, by outcome.");

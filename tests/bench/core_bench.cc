@@ -113,6 +113,87 @@ void GangOnAll(benchmark::State& state) {
 }
 BENCHMARK(GangOnAll)->Arg(125)->Arg(375)->Arg(1'875)->Unit(benchmark::kMillisecond);
 
+// The ledger of 100,000 ended jobs and 100 live ones: of all (ended ones are a sum), and of what
+// needs a look at every job: the last day, one node, one user.
+void Ledger(benchmark::State& state) {
+  constexpr uint64_t kJobs = 100'100;
+  Cluster cluster((Options()));
+  uint64_t now_ms = 1'700'000'000'000;
+  v1::Record record;
+  const auto apply = [&](uint64_t after_ms) {
+    now_ms += after_ms;
+    record.set_time_unix_ms(static_cast<int64_t>(now_ms));
+    cluster.Apply(record);
+    record.Clear();
+  };
+  for (uint64_t i = 0; i < 1'000; ++i) {
+    v1::NodeJoined* joined = record.mutable_node_joined();
+    joined->set_node("n" + std::to_string(i));
+    joined->set_slots(8);
+    apply(0);
+  }
+  for (uint64_t id = 1; id <= kJobs; ++id) {
+    v1::JobSubmitted* submitted = record.mutable_job_submitted();
+    submitted->set_job_id(id);
+    submitted->set_user("user" + std::to_string(id % 40));
+    submitted->mutable_spec()->set_name("j" + std::to_string(id));
+    submitted->mutable_spec()->mutable_train()->set_steps(1'000);
+    apply(1'000);
+    const uint64_t attempts = id % 5 == 0 ? 2 : 1;
+    for (uint64_t number = 1; number <= attempts; ++number) {
+      v1::AttemptStarted* started = record.mutable_attempt_started();
+      started->set_job_id(id);
+      started->set_attempt(number);
+      v1::NodeShare* share = started->add_shares();
+      share->set_node("n" + std::to_string(id % 1'000));
+      share->set_ranks(8);
+      for (uint32_t slot = 0; slot < 8; ++slot) share->add_slots(slot);
+      apply(1'000);
+      for (const bool first_step : {false, true}) {
+        v1::AttemptMilestone* milestone = record.mutable_attempt_milestone();
+        milestone->set_job_id(id);
+        milestone->set_attempt(number);
+        milestone->set_first_step(first_step);
+        apply(2'000);
+      }
+      if (id + 100 > kJobs) break;
+      if (number < attempts) {
+        v1::AttemptStopping* stopping = record.mutable_attempt_stopping();
+        stopping->set_job_id(id);
+        stopping->set_attempt(number);
+        stopping->set_outcome(v1::ATTEMPT_OUTCOME_RANK_FAILED);
+        stopping->mutable_cause()->set_signal(9);
+        apply(60'000);
+      }
+      v1::AttemptEnded* ended = record.mutable_attempt_ended();
+      ended->set_job_id(id);
+      ended->set_attempt(number);
+      ended->set_outcome(number < attempts ? v1::ATTEMPT_OUTCOME_RANK_FAILED
+                                           : v1::ATTEMPT_OUTCOME_SUCCEEDED);
+      ended->set_last_step(1'000);
+      ended->set_productive_seconds(50);
+      apply(1'000);
+    }
+    if (id + 100 > kJobs) continue;
+    record.mutable_job_ended()->set_job_id(id);
+    record.mutable_job_ended()->set_state(v1::JOB_STATE_SUCCEEDED);
+    apply(0);
+  }
+  v1::GetLedgerRequest request;
+  if (state.range(0) == 1) request.set_since_unix_ms(static_cast<int64_t>(now_ms) - 86'400'000);
+  if (state.range(0) == 2) request.set_since_unix_ms(1);
+  if (state.range(0) == 3) request.set_node("n7");
+  if (state.range(0) == 4) request.set_user("user7");
+  for (auto _ : state) {
+    const auto response = cluster.GetLedger(request);
+    CHECK(response.ok() && response->ledger().slot_seconds() > 0, "there is no ledger");
+  }
+  constexpr const char* kNames[] = {"all", "last day", "since the beginning", "one node",
+                                    "one user"};
+  state.SetLabel(kNames[state.range(0)]);
+}
+BENCHMARK(Ledger)->DenseRange(0, 4)->Unit(benchmark::kMillisecond);
+
 }  // namespace
 
 BENCHMARK_MAIN();

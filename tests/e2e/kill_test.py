@@ -139,7 +139,7 @@ def main():
                     cluster.start_worker(cluster.lost)
                     wait_for("the lost worker back", lambda: len(cluster.ready_nodes()) == 3)
                 cluster.assert_clean()
-                recomputed = view["accounting"]["steps_recomputed"]
+                recomputed = view["ledger"]["steps_recomputed"]
                 print(f"ok   {kind:12} at {moment:5.2f} s (step {step:3}) {what}: attempts "
                       f"{attempts}, recomputed {recomputed}", flush=True)
             except AssertionError as error:

@@ -49,7 +49,7 @@ class Preemption(unittest.TestCase):
         self.assertGreater(first["last_step"], 0)
         self.assertLess(first["last_step"], STEPS)
         self.assertEqual(second["first_step"], first["last_step"])
-        self.assertEqual(view["accounting"]["steps_recomputed"], 0)
+        self.assertEqual(view["ledger"]["steps_recomputed"], 0)
         # Its slots were given back before they were used again.
         self.assertLessEqual(first["end_unix_ms"], theirs["attempts"][0]["start_unix_ms"])
         self.assertEqual(len(theirs["attempts"]), 1)
@@ -84,7 +84,7 @@ class Preemption(unittest.TestCase):
         self.assertEqual(first["outcome"], outcome, first["reason"])
         self.assertGreater(first["last_step"], 0)
         self.assertEqual(second["first_step"], first["last_step"])
-        self.assertEqual(view["accounting"]["steps_recomputed"], 0)
+        self.assertEqual(view["ledger"]["steps_recomputed"], 0)
         weights.assert_equal_bits(self.reference, self.final_weights(view))
 
     def test_a_suspended_job_holds_no_slot_and_goes_on(self):

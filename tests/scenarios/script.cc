@@ -164,13 +164,7 @@ std::string Script::Show(const Words& words) const {
   } else if (words.at(1) == "ledger") {
     v1::GetJobRequest request;
     request.set_job_id(Number(words.at(2)));
-    const v1::JobAccounting& sum = cluster_->GetJob(request)->job().accounting();
-    text = fmt::format(
-        "wall {:.1f} = productive {:.1f} + recompute {:.1f} + checkpoint {:.1f} + startup {:.1f} + "
-        "down {:.1f} + other {:.1f}; {} steps recomputed\n",
-        sum.wall_seconds(), sum.productive_seconds(), sum.recompute_seconds(),
-        sum.checkpoint_seconds(), sum.startup_seconds(), sum.down_seconds(), sum.other_seconds(),
-        sum.steps_recomputed());
+    text = LedgerLine(cluster_->GetJob(request)->job().ledger()) + "\n";
   } else if (words.at(1) == "events") {
     const auto events = cluster_->EventsAfter(Number(Get(words, "after", "0")), JobId());
     CHECK(events.ok(), "{}", std::string(events.status().message()));

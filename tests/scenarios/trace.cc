@@ -236,6 +236,18 @@ std::string QueueLine(const v1::Queue& queue) {
       queue.share(), queue.jobs_waiting(), queue.jobs_active(), Quoted(queue.head_reason()));
 }
 
+std::string LedgerLine(const v1::Ledger& ledger) {
+  std::string kinds;
+  for (const v1::LedgerEntry& entry : ledger.entries()) {
+    if (entry.wall_seconds() <= 0 && entry.slot_seconds() <= 0) continue;
+    std::string word = Bare(v1::LedgerKind_Name(entry.kind()), "LEDGER_KIND_");
+    for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    kinds += fmt::format("{}{} {:.1f}", kinds.empty() ? " = " : " + ", word, entry.wall_seconds());
+  }
+  return fmt::format("wall {:.1f}{}; slots {:.1f}; {} steps recomputed", ledger.wall_seconds(),
+                     kinds, ledger.slot_seconds(), ledger.steps_recomputed());
+}
+
 std::string EventLine(const v1::JobEvent& event) {
   return fmt::format("event {} {}{}", event.job_id(),
                      Bare(v1::EventKind_Name(event.kind()), "EVENT_KIND_"), Quoted(event.text()));

@@ -16,6 +16,8 @@ std::string JobLine(const v1::Job& job);
 std::string NodeLine(const v1::Node& node);
 std::string QueueLine(const v1::Queue& queue);
 std::string EventLine(const v1::JobEvent& event);
+// "wall 12.0 = productive 10.0 + startup 2.0; slots 48.0; 3 steps recomputed"
+std::string LedgerLine(const v1::Ledger& ledger);
 std::string PlanLine(const v1::PlanJobResponse& plan, absl::Time now);
 // The job, and what a waiting one waits for.
 std::string WaitLines(const v1::Job& job, absl::Time now);

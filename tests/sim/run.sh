@@ -13,6 +13,7 @@ steps 20
 network 20
 disk 15
 clocks 10
-queues 10
+queues 6
+spares 4
 lost 5
 TXT

@@ -20,7 +20,8 @@ class RankLink {
   virtual ~RankLink() = default;
 
   virtual absl::Status Hello(int rank, int world_size) = 0;
-  virtual void Publish(const muster_rank_status& status) = 0;
+  // `straggler_seconds`: stragglers.h, of the steps so far.
+  virtual void Publish(const muster_rank_status& status, double straggler_seconds) = 0;
 
   virtual bool WantedStop() = 0;      // save, then end
   virtual uint64_t WantedSave() = 0;  // grows with each "save now"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "trainer/loop/rank_link.h"
+#include "trainer/loop/stragglers.h"
 
 namespace muster::trainer::loop {
 
@@ -10,9 +11,10 @@ class StatusPage {
   explicit StatusPage(RankLink* link) : link_(link) {}
 
   muster_rank_status fields = {};
+  Stragglers stragglers;
 
   void Publish() {
-    if (link_ != nullptr) link_->Publish(fields);
+    if (link_ != nullptr) link_->Publish(fields, stragglers.seconds());
   }
   void Enter(muster_phase phase) {
     fields.phase = phase;

@@ -274,6 +274,7 @@ absl::Status Training::Step() {
   page_.fields.lr = lr;
   page_.fields.step_seconds = seconds;
   page_.fields.productive_seconds += seconds;
+  page_.stragglers.Add(seconds);
   page_.fields.tokens_per_second = target_tokens / seconds;
   page_.Publish();
   Say(fmt::format("step {}/{} loss {:.4f} grad {:.3g} lr {:.2e} {:.0f} tok/s", step_, config_.steps,

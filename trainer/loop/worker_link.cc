@@ -28,7 +28,10 @@ class WorkerLink : public RankLink {
     return Result(
         muster_rank_hello(link_, static_cast<uint32_t>(rank), static_cast<uint32_t>(world_size)));
   }
-  void Publish(const muster_rank_status& status) override { muster_rank_publish(link_, &status); }
+  void Publish(const muster_rank_status& status, double straggler_seconds) override {
+    muster_rank_stragglers(link_, straggler_seconds);
+    muster_rank_publish(link_, &status);
+  }
   bool WantedStop() override { return muster_rank_wanted_stop(link_) != 0; }
   uint64_t WantedSave() override { return muster_rank_wanted_save(link_); }
 

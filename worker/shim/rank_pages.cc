@@ -54,6 +54,7 @@ v1::Progress RankPages::Read() {
   last_.set_load_seconds(status.load_seconds);
   last_.set_eval_bits_per_byte(status.eval_bits_per_byte);
   last_.set_first_eval_bits_per_byte(status.first_eval_bits_per_byte);
+  last_.set_straggler_seconds(body.straggler_seconds);
   last_.set_updates(body.updates);
   return last_;
 }

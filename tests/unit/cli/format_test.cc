@@ -81,7 +81,7 @@ TEST(MessageJson, EveryFieldEveryTime) {
             "\"bytes\":0,\"committed\":false,\"time_unix_ms\":0}");
   const auto job = MessageJson(RunningJob());
   EXPECT_EQ(job["state"], "running");
-  EXPECT_TRUE(job["accounting"].is_null());
+  EXPECT_TRUE(job["ledger"].is_null());
   EXPECT_TRUE(job["attempts"].is_array());
   EXPECT_FALSE(job["spec"].contains("train"));  // the unset side of a oneof
   v1::Progress progress;

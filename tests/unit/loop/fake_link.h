@@ -22,9 +22,10 @@ class FakeLink : public RankLink {
   }
 
   absl::Status Hello(int, int) override { return absl::OkStatus(); }
-  void Publish(const muster_rank_status& status) override {
+  void Publish(const muster_rank_status& status, double straggler_seconds) override {
     if (this == Silent()) return;
     last = status;
+    last_stragglers = straggler_seconds;
   }
   // Asked once per step, before the step is counted.
   bool WantedStop() override {
@@ -64,6 +65,7 @@ class FakeLink : public RankLink {
   int stop_after_steps = 0;
   int save_after_steps = 0;
   muster_rank_status last = {};
+  double last_stragglers = 0;
   std::vector<uint64_t> requested;
   std::vector<uint64_t> done;
   std::vector<std::pair<uint64_t, uint64_t>> pruned;

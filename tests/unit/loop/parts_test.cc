@@ -8,6 +8,7 @@
 #include "trainer/loop/fail_injection.h"
 #include "trainer/loop/model_json.h"
 #include "trainer/loop/sampling.h"
+#include "trainer/loop/stragglers.h"
 
 namespace muster::trainer::loop {
 namespace {
@@ -18,6 +19,23 @@ std::string Replaced(std::string text, const std::string& from, const std::strin
   const size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   return text.replace(at, from.size(), to);
+}
+
+TEST(Stragglers, CountWhatIsBeyondOneAndAHalfMedians) {
+  Stragglers steps;
+  const auto add = [&steps](double seconds) {
+    const double before = steps.seconds();
+    steps.Add(seconds);
+    return steps.seconds() - before;
+  };
+  EXPECT_DOUBLE_EQ(add(9), 0) << "the first is its own median";
+  EXPECT_DOUBLE_EQ(add(2), 0);
+  EXPECT_DOUBLE_EQ(add(2), 0);
+  EXPECT_DOUBLE_EQ(add(3), 0) << "1.5 medians are not yet slow";
+  EXPECT_DOUBLE_EQ(add(10), 10 - 1.5 * 3) << "2, 2, 3, 9, 10";
+  EXPECT_DOUBLE_EQ(add(4), 0) << "2, 2, 3, 4, 9, 10: of two in the middle the shorter";
+  EXPECT_DOUBLE_EQ(add(4.5), 0);
+  EXPECT_DOUBLE_EQ(add(7), 7 - 1.5 * 4);
 }
 
 TEST(TrainConfig, ReadsACompleteDocument) {

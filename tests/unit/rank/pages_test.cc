@@ -14,7 +14,8 @@ muster_status_body BodyOf(uint64_t number) {
   body.monotonic_ns = static_cast<int64_t>(number);
   body.status.step = number;
   body.status.loss = static_cast<double>(number);
-  body.status.first_eval_bits_per_byte = static_cast<double>(number);  // the last word
+  body.status.first_eval_bits_per_byte = static_cast<double>(number);
+  body.straggler_seconds = static_cast<double>(number);  // the last word
   return body;
 }
 
@@ -37,6 +38,7 @@ TEST(Pages, ReaderNeverSeesHalfOfAWrite) {
     ASSERT_EQ(body.status.step, body.updates);
     ASSERT_EQ(body.status.loss, static_cast<double>(body.updates));
     ASSERT_EQ(body.status.first_eval_bits_per_byte, static_cast<double>(body.updates));
+    ASSERT_EQ(body.straggler_seconds, static_cast<double>(body.updates));
     ASSERT_GE(body.updates, last);
     last = body.updates;
   }
