@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/plan_text.h"
+#include "cli/user_name.h"
 #include "common/status.h"
 
 namespace muster::cli {
@@ -14,6 +15,7 @@ namespace {
 absl::StatusOr<int> Plan(Session& session, const std::string& file) {
   v1::PlanJobRequest request;
   MUSTER_ASSIGN_OR_RETURN(*request.mutable_spec(), ReadJobFile(file));
+  request.set_user(UserName());
   const auto plan = session.client().PlanJob(request);
   if (!plan.ok()) {
     return During(fmt::format("plan job \"{}\"", request.spec().name()), plan.status());

@@ -1,11 +1,10 @@
 #include <fmt/format.h>
-#include <pwd.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/user_name.h"
 #include "cli/watch_job.h"
 #include "common/status.h"
 #include "spec/mesh.h"
@@ -20,11 +19,6 @@ struct SubmitOptions {
   bool watch = false;
   bool dry_run = false;
 };
-
-std::string UserName() {
-  const passwd* entry = getpwuid(getuid());
-  return entry == nullptr ? std::to_string(getuid()) : entry->pw_name;
-}
 
 // "submitted 10 jobs: 12-21 (sweep-0 … sweep-9)".
 std::string ArrayText(const v1::SubmitJobResponse& response, const std::string& name) {

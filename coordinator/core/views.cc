@@ -233,7 +233,7 @@ v1::GetClusterResponse Cluster::GetCluster() const {
 
 absl::StatusOr<v1::PlanJobResponse> Cluster::PlanJob(const v1::PlanJobRequest& request) const {
   MUSTER_ASSIGN_OR_RETURN(const v1::JobSpec spec, AcceptableSpec(*state_, request.spec(), "plan"));
-  return PlanOne(*state_, spec, "");
+  return PlanOne(*state_, spec, request.user());
 }
 
 absl::StatusOr<std::vector<v1::JobEvent>> Cluster::EventsAfter(uint64_t revision, JobId job) const {

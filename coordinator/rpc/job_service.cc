@@ -117,6 +117,7 @@ grpc::ServerUnaryReactor* JobService::PlanJob(grpc::CallbackServerContext* conte
                                               v1::PlanJobResponse* response) {
   v1::PlanJobRequest filled;
   *filled.mutable_spec() = Filled(request->spec());
+  filled.set_user(request->user());
   if (const absl::Status bad = CheckSpec(filled.spec()); !bad.ok()) return Refuse(context, bad);
   return Ask(mailbox_, context, response,
              [filled = std::move(filled)](const core::Cluster& cluster) {

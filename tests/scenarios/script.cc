@@ -154,6 +154,7 @@ std::string Script::Show(const Words& words) const {
   } else if (words.at(1) == "plan") {
     v1::PlanJobRequest request;
     ParseSpec({words.begin() + 1, words.end()}, request.mutable_spec());
+    request.set_user(Get(words, "user"));
     const auto plan = cluster_->PlanJob(request);
     if (!plan.ok()) return std::string(plan.status().message()) + "\n";
     text = PlanLine(*plan, now_) + "\n";
