@@ -1,6 +1,7 @@
 #include "coordinator/core/cluster.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/check.h"
 #include "coordinator/core/handlers.h"
@@ -57,9 +58,12 @@ struct Dispatch {
 }  // namespace
 
 Cluster::Cluster(Options options) : state_(std::make_unique<ClusterState>(options)) {}
+Cluster::Cluster(std::unique_ptr<ClusterState> state) : state_(std::move(state)) {}
 Cluster::~Cluster() = default;
 Cluster::Cluster(Cluster&&) noexcept = default;
 Cluster& Cluster::operator=(Cluster&&) noexcept = default;
+
+Cluster Cluster::Copy() const { return Cluster(std::make_unique<ClusterState>(*state_)); }
 
 Outcome Cluster::Step(const Input& input, absl::Time now) {
   CHECK(state_->started || std::holds_alternative<Start>(input), "the first input must be Start");

@@ -65,6 +65,10 @@ class Cluster {
   Cluster(Cluster&&) noexcept;
   Cluster& operator=(Cluster&&) noexcept;
 
+  // Another that knows the same, this life's knowledge included, and goes its own way from here:
+  // for what-if questions. O(all it knows).
+  Cluster Copy() const;
+
   Outcome Step(const Input& input, absl::Time now);
   void Apply(const v1::Record& record);
   // The first time at which a Tick may have an effect; until then Ticks may be left out. In the
@@ -88,6 +92,8 @@ class Cluster {
   absl::StatusOr<std::vector<v1::JobEvent>> EventsAfter(uint64_t revision, JobId job) const;
 
  private:
+  explicit Cluster(std::unique_ptr<ClusterState> state);
+
   std::unique_ptr<ClusterState> state_;
 };
 

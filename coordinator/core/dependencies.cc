@@ -155,14 +155,20 @@ std::string OpenText(const ClusterState& state, const Job& job) {
   CHECK(false, "job {} counts more dependencies than it has", job.id.value());
 }
 
-std::string OpenText(const ClusterState& state, const v1::JobSpec& spec) {
+std::vector<After> OpenAfter(const ClusterState& state, const v1::JobSpec& spec) {
+  std::vector<After> open;
   for (const v1::Dependency& wanted : spec.schedule().after()) {
     const Job& on = *Named(state, wanted.job());
-    if (Judge(on, wanted.when()) == Verdict::kOpen) {
-      return fmt::format("{} has not {} yet", NameOf(on), EventWord(wanted.when()));
-    }
+    if (Judge(on, wanted.when()) == Verdict::kOpen) open.push_back({on.id, wanted.when(), false});
   }
-  return "";
+  return open;
+}
+
+std::string OpenText(const ClusterState& state, const v1::JobSpec& spec) {
+  const std::vector<After> open = OpenAfter(state, spec);
+  if (open.empty()) return "";
+  return fmt::format("{} has not {} yet", NameOf(*state.jobs.Find(open.front().job)),
+                     EventWord(open.front().when));
 }
 
 }  // namespace muster::coordinator::core

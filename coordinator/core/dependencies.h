@@ -49,7 +49,9 @@ void EndDoomed(Turn& turn);
 
 // "job 3 (prep) has not succeeded yet", "...; and 2 more"; empty when everything came true.
 std::string OpenText(const ClusterState& state, const Job& job);
-// The same of a job that is not submitted, after ResolveDependencies.
+// What a job that is not submitted would still wait for, after ResolveDependencies.
+std::vector<After> OpenAfter(const ClusterState& state, const v1::JobSpec& spec);
+// The same in words, of the first.
 std::string OpenText(const ClusterState& state, const v1::JobSpec& spec);
 
 }  // namespace muster::coordinator::core

@@ -34,7 +34,6 @@ void Job::SetSpec(v1::JobSpec chosen) {
 
 void Job::ForgetWait() {
   waiting.clear();
-  unblock.clear();
   start_estimate = absl::InfiniteFuture();
 }
 

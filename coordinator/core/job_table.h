@@ -63,7 +63,6 @@ struct Job {
   v1::Progress progress;
   // What the last pass told, if it did.
   std::string waiting;
-  std::vector<std::string> unblock;
   absl::Time start_estimate = absl::InfiniteFuture();
 
   bool ended() const { return end_state != v1::JOB_STATE_UNSPECIFIED; }
@@ -85,6 +84,16 @@ class JobTable {
   const Job* FindByName(const std::string& name) const;
   // Puts the job where its state belongs. After every change of it.
   void Sort(const Job& job);
+
+  // In the order of the ids, which are those of jobs. Neighbours cost nothing to find.
+  template <typename Visit>
+  void ForEach(const std::set<JobId>& ids, Visit visit) const {
+    auto at = jobs_.end();
+    for (const JobId id : ids) {
+      if (at == jobs_.end() || ++at == jobs_.end() || at->first != id) at = jobs_.find(id);
+      visit(at->second);
+    }
+  }
 
   std::map<JobId, Job>& all() { return jobs_; }
   const std::map<JobId, Job>& all() const { return jobs_; }

@@ -43,6 +43,12 @@ std::string Node::WhyNot() const {
   return "";
 }
 
+NodeTable::NodeTable(const NodeTable& other) : nodes_(other.nodes_) {
+  for (auto& [name, node] : nodes_) {
+    if (node.session) sessions_.emplace(*node.session, &node);
+  }
+}
+
 Node* NodeTable::Find(const NodeId& name) {
   const auto found = nodes_.find(name);
   return found == nodes_.end() ? nullptr : &found->second;

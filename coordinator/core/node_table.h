@@ -49,6 +49,10 @@ struct Node {
 
 class NodeTable {
  public:
+  NodeTable() = default;
+  NodeTable(const NodeTable& other);
+  NodeTable& operator=(const NodeTable&) = delete;
+
   Node* Find(const NodeId& name);
   const Node* Find(const NodeId& name) const;
   Node& FindOrAdd(const NodeId& name);

@@ -54,7 +54,6 @@ void Tell(Turn& turn, std::vector<scheduler::Wait> waits) {
     const bool news = job.waiting != wait.reason;
     told.insert(wait.job);
     job.waiting = std::move(wait.reason);
-    job.unblock = std::move(wait.unblock);
     job.start_estimate = wait.start_estimate;
     if (first || (news && !Crowded(state))) {
       turn.Emit(WaitingEvent(state, job, job.waiting));
@@ -102,8 +101,11 @@ std::string WaitingReason(const ClusterState& state, const Job& job) {
 
 void ExplainWaiting(const ClusterState& state, const Job& job, v1::Job* view) {
   if (job.ended() || job.LiveAttempt() != nullptr || IsHeld(state, job)) return;
-  scheduler::Wait wait{job.id, job.waiting, job.unblock, job.start_estimate};
-  if (job.waiting.empty()) wait = scheduler::ExplainWait(ViewOf(state).view, job.id);
+  scheduler::Wait wait = scheduler::ExplainWait(ViewOf(state).view, job.id);
+  if (!job.waiting.empty()) {  // as it was told to all
+    wait.reason = job.waiting;
+    wait.start_estimate = job.start_estimate;
+  }
   view->set_reason(wait.reason);
   view->mutable_unblock()->Assign(wait.unblock.begin(), wait.unblock.end());
   if (wait.start_estimate < absl::InfiniteFuture()) {

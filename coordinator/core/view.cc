@@ -78,6 +78,7 @@ scheduler::WaitingJob WaitingView(const scheduler::View& view, const Job& job) {
   waiting.queue = QueueIndex(view, QueueName(job.spec));
   waiting.user = &job.user;
   waiting.recovering = Recovers(job);
+  waiting.array = LimitedArray(job.spec, job.array_id);
   if (!job.attempts.empty() && !job.requeued) {
     waiting.previous = &job.attempts.back().facts.shares();
     waiting.previous_attempt = job.attempts.back().facts.number();
@@ -86,17 +87,21 @@ scheduler::WaitingJob WaitingView(const scheduler::View& view, const Job& job) {
 }
 
 // What the job does when the attempt that is being stopped is gone.
-scheduler::RunningJob::Then ThenOf(const Job& job, v1::AttemptOutcome outcome) {
+scheduler::RunningJob::Then ThenOf(const Job& job, const Attempt& attempt) {
   using Then = scheduler::RunningJob::Then;
-  if (job.cancel_requested || job.suspended) return Then::kEnds;
-  switch (outcome) {
-    case v1::ATTEMPT_OUTCOME_PREEMPTED:
+  if (job.cancel_requested) return Then::kEnds;
+  if (job.suspended || job.held) return Then::kIsKept;
+  if (job.requeued) return Then::kWaitsAfresh;
+  switch (attempt.facts.outcome()) {
     case v1::ATTEMPT_OUTCOME_REQUEUED:
+      return Then::kWaitsAfresh;
+    case v1::ATTEMPT_OUTCOME_PREEMPTED:
       return Then::kWaits;
+    case v1::ATTEMPT_OUTCOME_RESIZED:
+      return job.shape.slots() <= SlotsOf(attempt) ? Then::kRecovers : Then::kWaits;
     case v1::ATTEMPT_OUTCOME_RANK_FAILED:
     case v1::ATTEMPT_OUTCOME_NODE_LOST:
     case v1::ATTEMPT_OUTCOME_DRAINED:
-    case v1::ATTEMPT_OUTCOME_RESIZED:
       return Then::kRecovers;
     case v1::ATTEMPT_OUTCOME_SUCCEEDED:
     case v1::ATTEMPT_OUTCOME_CANCELLED:
@@ -108,6 +113,23 @@ scheduler::RunningJob::Then ThenOf(const Job& job, v1::AttemptOutcome outcome) {
       break;
   }
   return Then::kEnds;
+}
+
+// Of a job that ends with this attempt.
+v1::JobState EndOf(const Job& job, const Attempt& attempt) {
+  if (attempt.good() || attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_SUCCEEDED) {
+    return v1::JOB_STATE_SUCCEEDED;
+  }
+  return job.cancel_requested ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_FAILED;
+}
+
+// Before the next attempt, when this one is being stopped.
+absl::Duration BackoffAfter(const Job& job, const Attempt& attempt) {
+  const bool fruitful = attempt.progress.step() > job.best_step || attempt.new_checkpoint;
+  if (attempt.good() || fruitful) return absl::ZeroDuration();
+  const bool failed = attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED;
+  const uint32_t fruitless = job.fruitless + (failed ? 1 : 0);
+  return fruitless == 0 ? absl::ZeroDuration() : Backoff(fruitless);
 }
 
 scheduler::RunningJob RunningView(const ClusterState& state, const scheduler::View& view,
@@ -122,11 +144,14 @@ scheduler::RunningJob RunningView(const ClusterState& state, const scheduler::Vi
   running.shares = &attempt.facts.shares();
   running.slots = SlotsOf(attempt);
   running.stopping = attempt.stopping();
-  running.then = ThenOf(job, attempt.facts.outcome());
+  running.then = ThenOf(job, attempt);
+  running.array = LimitedArray(job.spec, job.array_id);
+  running.ends_as = EndOf(job, attempt);
+  running.backoff = BackoffAfter(job, attempt);
   running.ends_by = attempt.stopping() ? GraceEnd(state, job, attempt)
                                        : started + scheduler::TimeLimitOf(job.spec);
   // What is killed, or late, still takes a moment to be gone.
-  if (running.ends_by <= state.now) running.ends_by = state.now + state.options.order_repeat;
+  if (running.ends_by <= state.now) running.ends_by = state.now + view.options.late_by;
   running.committed_at = started;
   const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted();
   if (newest != nullptr && newest->attempt() == attempt.facts.number()) {
@@ -146,6 +171,10 @@ uint32_t QueueIndex(const scheduler::View& view, const std::string& name) {
   return static_cast<uint32_t>(found - view.queues.begin());
 }
 
+JobId LimitedArray(const v1::JobSpec& spec, JobId array) {
+  return spec.schedule().array().at_once() > 0 ? array : JobId();
+}
+
 bool IsHeld(const ClusterState& state, const Job& job) {
   return HasOwnHold(job) || state.arrays.Barred(job) ||
          state.queues.Find(QueueName(job.spec))->spec.paused();
@@ -158,14 +187,19 @@ PassView ViewOf(const ClusterState& state) {
   view.inventory = &state.inventory;
   view.options.preempt_grace = state.options.preempt_grace;
   view.options.usage_half_life = state.options.usage_half_life;
+  view.options.recall_grace = state.options.stop_grace;
+  view.options.late_by = state.options.order_repeat;
+  view.options.pass_at_once = state.options.plan_at_once;
+  view.options.pass_interval = state.options.plan_interval;
   AddQueues(state, view);
   const std::string* restart = nullptr;
   if (std::string text = RestartHold(state); !text.empty()) {
     restart = &built.texts.emplace_back(std::move(text));
   }
-  for (const JobId id : state.jobs.queued()) {
-    const Job& job = *state.jobs.Find(id);
-    if (IsHeld(state, job)) continue;
+  view.waiting.reserve(state.jobs.queued().size());
+  view.running.reserve(state.jobs.active().size());
+  state.jobs.ForEach(state.jobs.queued(), [&](const Job& job) {
+    if (IsHeld(state, job)) return;
     scheduler::WaitingJob& waiting = view.waiting.emplace_back(WaitingView(view, job));
     if (restart != nullptr) {
       waiting.hold = restart;
@@ -175,10 +209,27 @@ PassView ViewOf(const ClusterState& state) {
       waiting.hold = &built.texts.emplace_back(std::move(text));
       waiting.hold_until = absl::FromUnixMillis(job.not_before_unix_ms);
     }
-  }
-  for (const JobId id : state.jobs.active()) {
-    view.running.push_back(RunningView(state, view, *state.jobs.Find(id)));
-  }
+  });
+  state.jobs.ForEach(state.jobs.active(), [&](const Job& job) {
+    view.running.push_back(RunningView(state, view, job));
+  });
+  return built;
+}
+
+PassView ForecastViewOf(const ClusterState& state) {
+  PassView built = ViewOf(state);
+  scheduler::View& view = built.view;
+  view.passed_at = state.planned_at;
+  state.jobs.ForEach(state.jobs.queued(), [&](const Job& job) {
+    const bool paused = state.queues.Find(QueueName(job.spec))->spec.paused();
+    if (!IsHeld(state, job) || job.held || paused) return;
+    scheduler::LaterJob& later = view.later.emplace_back();
+    later.job = WaitingView(view, job);
+    for (const After& after : job.after) {
+      if (!after.met) later.after.push_back({after.job, after.when});
+    }
+  });
+  view.others = state.jobs.queued().size() - view.waiting.size() - view.later.size();
   return built;
 }
 

@@ -19,6 +19,12 @@ struct PassView {
 // are; every live attempt. Cost: O(queued + active), no specs are copied.
 PassView ViewOf(const ClusterState& state);
 
+// The same, and what a forecast needs beside it: the queued jobs that wait for others (LaterJob).
+PassView ForecastViewOf(const ClusterState& state);
+
+// The array, if its limit counts.
+JobId LimitedArray(const v1::JobSpec& spec, JobId array);
+
 // Where the queue of that name is in View::queues; it exists: CHECK.
 uint32_t QueueIndex(const scheduler::View& view, const std::string& name);
 

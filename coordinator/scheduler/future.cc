@@ -86,6 +86,7 @@ void Future::Enqueue(size_t holder) {
 }
 
 std::optional<Placed> Future::PlaceAt(const Gang& gang, absl::Time at) {
+  ++placements_;
   if (promises_.all().empty()) return Place(gang, inventory_, nullptr);
   const Promises::ForPromise denied(promises_, at);
   return Place(gang, inventory_, &denied);
@@ -147,17 +148,20 @@ Future::Fit Future::MakeFit(const Gang& gang, Placed placed,
 
 std::optional<Future::Fit> Future::Earliest(const Gang& gang) {
   const std::vector<size_t>& stops = Stops();
+  const auto time_of = [&](size_t stop) {
+    return stop == 0 ? view_.now : holders_[order_[stops[stop] - 1]].ends_by;
+  };
   // Fewer slots than it needs cannot do: the first stop worth a try.
   uint64_t slots = free_now_;
   size_t low = 0;
   for (size_t prefix = 0; low < stops.size(); ++low) {
     for (; prefix < stops[low]; ++prefix) slots += holders_[order_[prefix]].slots;
-    if (slots >= gang.shape->slots()) break;
+    if (slots >= gang.shape->slots() + promises_.HeldAt(time_of(low))) break;
   }
   if (low == stops.size()) return std::nullopt;
   const auto fits_at = [&](size_t stop) {
     MoveTo(stops[stop]);
-    return PlaceAt(gang, stop == 0 ? view_.now : holders_[order_[stops[stop] - 1]].ends_by);
+    return PlaceAt(gang, time_of(stop));
   };
   // Steps that double until it fits, then halves. Along the order room only grows and earlier
   // promises only end, so what fits at one stop fits at all later ones.

@@ -51,6 +51,8 @@ class Future {
   // When these have ended, by index into View::running, and no other.
   std::optional<Fit> Without(const Gang& gang, const std::vector<size_t>& running);
   std::vector<SlotRef> SlotsOf(const Gang& gang, const Placed& placed) const;
+  // Tried so far.
+  uint64_t placements() const { return placements_; }
   // Slots of usable nodes free now.
   uint64_t free_now() const { return free_now_; }
 
@@ -77,6 +79,7 @@ class Future {
   const Promises& promises_;
   Inventory inventory_;
   uint64_t free_now_ = 0;
+  uint64_t placements_ = 0;
   std::vector<Holder> holders_;  // those running first, as in the view
   std::vector<size_t> order_;    // as they end
   size_t prefix_ = 0;            // this many of `order_` are gone

@@ -46,10 +46,18 @@ Holding TakeStart(Inventory& inventory, const WaitingJob& job, const Placed& pla
     }
   }
   Take(inventory, job.job, holding);
+  GiveSparesBack(inventory, job.job, *job.spec);
   for (const NodeIndex node : placed.spares) {
     inventory.SetSpare(node, job.job, job.shape->lend_spares);
   }
   return holding;
+}
+
+void GiveSparesBack(Inventory& inventory, JobId job, const v1::JobSpec& spec) {
+  if (spec.recovery().hot_spares() == 0 && spec.recovery().spare_share() <= 0) return;
+  for (NodeIndex node = 0; node < inventory.size(); ++node) {
+    if (inventory.spare_for(node) == job) inventory.SetSpare(node, JobId(), false);
+  }
 }
 
 void Take(Inventory& inventory, JobId job, const Holding& holding) {

@@ -20,8 +20,12 @@ struct Holding {
 Holding HoldingOf(const Inventory& inventory, JobId job,
                   const google::protobuf::RepeatedPtrField<v1::NodeShare>& shares);
 
-// Takes what a start takes: slots or whole nodes, and the spares. Returns the former.
+// Takes what a start takes: slots or whole nodes, and the spares, in place of those it had. Returns
+// the former.
 Holding TakeStart(Inventory& inventory, const WaitingJob& job, const Placed& placed);
+
+// All nodes that are its hot spares, if its spec asks for any.
+void GiveSparesBack(Inventory& inventory, JobId job, const v1::JobSpec& spec);
 
 void Take(Inventory& inventory, JobId job, const Holding& holding);
 void Free(Inventory& inventory, JobId job, const Holding& holding);

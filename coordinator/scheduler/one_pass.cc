@@ -52,6 +52,13 @@ void OnePass::Run() {
   if (focus_) TellUnseen();
 }
 
+uint64_t OnePass::work() const {
+  // A pass begins with a look at everything, and a future is a copy of it.
+  constexpr uint64_t kPerFuture = 16;
+  const uint64_t placements = placements_ + (future_ ? future_->placements() + kPerFuture : 0);
+  return (1 + placements) * view_.inventory->size() + view_.waiting.size() + view_.running.size();
+}
+
 void OnePass::RunHeld(const WaitingJob& holder) {
   decisions_.look_again = holder.hold_until;
   for (const WaitingJob& job : view_.waiting) {
@@ -81,6 +88,7 @@ bool OnePass::Look(const WaitingJob& job) {
   const bool known = failed.any && failed.end_ns <= end_ns && !job.recovering;
   if (!known && job.shape->slots() <= free_slots_) {
     const Promises::ForStart denied(promises_, end);
+    ++placements_;
     if (std::optional<Placed> placed = Place(gang, now(), &denied)) {
       Start(job, std::move(*placed), end);
       return true;
@@ -112,7 +120,7 @@ void OnePass::Start(const WaitingJob& job, Placed placed, absl::Time end) {
   quota_.Started(job);
   if (future_) future_->Started(job, placed, {job.job, end, holding});
   begun_.push_back({job.job, end, std::move(holding)});
-  start.reason = StartText(job, placed.shares, start.spares);
+  if (mode_ != Mode::kSilent) start.reason = StartText(job, placed.shares, start.spares);
   start.shares = std::move(placed.shares);
   decisions_.starts.push_back(std::move(start));
 }
@@ -163,8 +171,7 @@ void OnePass::Block(const WaitingJob& job, const Gang& gang, Failed& failed) {
       failed.never = true;
     }
     if (!Told(job)) return;
-    Tell({job.job, "waiting: " + WhyNot(gang), WhatWouldUnblock(gang, now()),
-          absl::InfiniteFuture()});
+    Tell({job.job, "waiting: " + WhyNot(gang), Unblocks(gang), absl::InfiniteFuture()});
     return;
   }
   // Nobody is stopped for room that comes as soon by itself.
@@ -193,7 +200,8 @@ std::optional<Future::Fit> OnePass::AfterPreempting(const WaitingJob& job, const
   if (!vacated) return std::nullopt;
   for (const Victim& victim : vacated->victims) {
     const RunningJob& running = view_.running[victim.running];
-    decisions_.preemptions.push_back({running.job, job.job, PreemptionText(view_, job, victim)});
+    decisions_.preemptions.push_back(
+        {running.job, job.job, mode_ == Mode::kSilent ? "" : PreemptionText(view_, job, victim)});
     vacating_[victim.running] = true;
     quota_.Vacates(running);
   }
@@ -205,7 +213,10 @@ void OnePass::MakePromise(const WaitingJob& job, const Gang& gang, const Future:
   promises_.Add(
       {job.job, fit.at, fit.at + TimeLimitOf(*job.spec), future().SlotsOf(gang, fit.placed)});
   quota_.Promised(job, fit.at);
-  if (fit.at > view_.now) decisions_.look_again = std::min(decisions_.look_again, fit.at);
+  // The end that it waits for leads to a pass by itself; one that is late is looked at again.
+  if (fit.at > view_.now) {
+    decisions_.look_again = std::min(decisions_.look_again, fit.at + view_.options.late_by);
+  }
 }
 
 void OnePass::KeepPrevious(const WaitingJob& job) {
@@ -227,7 +238,7 @@ void OnePass::KeepPrevious(const WaitingJob& job) {
 
 bool OnePass::Told(const WaitingJob& job) const {
   constexpr size_t kWaitsTold = 64;
-  if (mode_ == Mode::kTry) return false;
+  if (mode_ == Mode::kTry || mode_ == Mode::kSilent) return false;
   return focus_ ? focus_ == job.job : decisions_.waits.size() < kWaitsTold;
 }
 
@@ -237,6 +248,12 @@ void OnePass::Tell(Wait wait) {
   } else {
     decisions_.waits.push_back(std::move(wait));
   }
+}
+
+// Costs tens of placements, so only who asks about one job gets it.
+std::vector<std::string> OnePass::Unblocks(const Gang& gang) const {
+  if (mode_ != Mode::kExplain) return {};
+  return WhatWouldUnblock(gang, now());
 }
 
 std::string OnePass::WhyNot(const Gang& gang) const {
@@ -278,7 +295,7 @@ void OnePass::TellFit(const WaitingJob& job, const Gang& gang, const Future::Fit
     wait.reason += "; " + AfterText(after, fit.at - view_.now);
     wait.unblock.push_back(JobsText(after) + (after.size() == 1 ? " ends" : " end"));
   }
-  for (std::string& line : WhatWouldUnblock(gang, now())) wait.unblock.push_back(std::move(line));
+  for (std::string& line : Unblocks(gang)) wait.unblock.push_back(std::move(line));
   Tell(std::move(wait));
 }
 
@@ -287,7 +304,7 @@ void OnePass::TellBehind(const WaitingJob& job, const Gang& gang) {
   Tell({job.job,
         fmt::format("waiting: {}; {} before it, first job {}", WhyNot(gang),
                     CountText(behind_ - 1, "job"), first_blocked_.value()),
-        WhatWouldUnblock(gang, now()), absl::InfiniteFuture()});
+        Unblocks(gang), absl::InfiniteFuture()});
 }
 
 void OnePass::TellUnseen() {

@@ -26,6 +26,7 @@ class OnePass {
     kDecide,
     kExplain,  // ends at the focus and tells why it waits
     kTry,      // the same without words; who is preempted is only guessed
+    kSilent,   // kDecide without words
   };
   // The view outlives it.
   OnePass(const View& view, Mode mode, std::optional<JobId> focus);
@@ -33,6 +34,8 @@ class OnePass {
   // Once.
   void Run();
   Decisions& decisions() { return decisions_; }
+  // What it cost: nodes looked at, about.
+  uint64_t work() const;
   // Of the focus, when it waits.
   const std::optional<Wait>& focus_wait() const { return focus_wait_; }
 
@@ -67,6 +70,7 @@ class OnePass {
   void TellBehind(const WaitingJob& job, const Gang& gang);
   void TellUnseen();
   std::string WhyNot(const Gang& gang) const;
+  std::vector<std::string> Unblocks(const Gang& gang) const;
 
   const Inventory& now() const { return inventory_ ? *inventory_ : *view_.inventory; }
   Future& future();
@@ -89,6 +93,7 @@ class OnePass {
   std::map<std::tuple<uint32_t, QuotaBook::Bar, std::string>, JobId> closed_;
   uint32_t heads_ = 0;   // jobs with a promise
   uint32_t behind_ = 0;  // jobs that did not fit
+  uint64_t placements_ = 0;
   JobId first_blocked_;
 };
 

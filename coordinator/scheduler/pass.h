@@ -67,6 +67,7 @@ struct WaitingJob {
   const std::string* hold = nullptr;  // non-empty: must not start, and why; holds up nobody
   absl::Time hold_until = absl::InfiniteFuture();  // when the hold ends by itself
   bool holds_up_all = false;  // with `hold`: nobody may start (after a restart)
+  JobId array;                // whose jobs share a limit (spec: schedule.array.at_once), if any
 };
 
 // A job with a live attempt.
@@ -78,11 +79,25 @@ struct RunningJob {
   const google::protobuf::RepeatedPtrField<v1::NodeShare>* shares = nullptr;
   uint64_t slots = 0;
   bool stopping = false;
-  // What it does once it is stopped: ends, waits again (preempted, requeued), or waits as one that
-  // recovers. Only forecasts ask.
-  enum class Then { kEnds, kWaits, kRecovers } then = Then::kEnds;
   absl::Time ends_by = absl::InfiniteFuture();  // time limit, or the end of the grace it stops in
   absl::Time committed_at = absl::InfinitePast();  // its newest work that is safe; start if none
+  // Only forecasts ask for the rest.
+  // What it does once it is stopped: ends, is kept until a person says otherwise, waits again
+  // (preempted), waits as if it had never run (requeued), or waits as one that recovers.
+  enum class Then { kEnds, kIsKept, kWaits, kWaitsAfresh, kRecovers } then = Then::kEnds;
+  v1::JobState ends_as = v1::JOB_STATE_SUCCEEDED;
+  absl::Duration backoff;  // before it may start again
+  JobId array;             // as of WaitingJob
+};
+
+// A job that waits for others before it counts as waiting. Only forecasts ask.
+struct LaterJob {
+  struct After {
+    JobId job;
+    v1::AfterEvent when = v1::AFTER_EVENT_SUCCEEDED;
+  };
+  WaitingJob job;
+  std::vector<After> after;  // none: its array's limit keeps it
 };
 
 struct PassOptions {
@@ -90,7 +105,13 @@ struct PassOptions {
   uint32_t backfill_depth = 1000;                    // jobs looked at behind the first that waits
   absl::Duration preempt_grace = absl::Seconds(30);  // to save, where the victim does not say
   absl::Duration usage_half_life = absl::Hours(24);  // of QueueView::usage
-  uint32_t forecast_passes = 2000;                   // then a forecast gives up
+  absl::Duration late_by = absl::Seconds(1);  // one that is not gone when due counts as this late
+  // Only forecasts ask for the rest.
+  absl::Duration recall_grace = absl::Seconds(3);  // at most, to save on another's hot spare
+  size_t pass_at_once = SIZE_MAX;                  // with more jobs, passes keep a distance
+  absl::Duration pass_interval;                    // of so much
+  uint32_t forecast_events = 2000;      // starts, stops and ends; then a forecast gives up
+  uint64_t forecast_work = 20'000'000;  // nodes looked at; the same
 };
 
 struct View {
@@ -101,6 +122,10 @@ struct View {
   std::vector<WaitingJob> waiting;  // by job id
   std::vector<RunningJob> running;  // by job id
   PassOptions options;
+  // Only forecasts ask for the rest.
+  std::vector<LaterJob> later;                  // by job id
+  size_t others = 0;                            // queued, and nobody knows until when
+  absl::Time passed_at = absl::InfinitePast();  // the last pass
 };
 
 struct Start {
@@ -119,7 +144,7 @@ struct Preemption {
 struct Wait {
   JobId job;
   std::string reason;                                  // "waiting: …", true at View::now
-  std::vector<std::string> unblock;                    // what would let it start, a line each
+  std::vector<std::string> unblock;                    // of ExplainWait: what would let it start
   absl::Time start_estimate = absl::InfiniteFuture();  // of a promise; infinite = cannot be told
 };
 
@@ -127,7 +152,7 @@ struct Decisions {
   std::vector<Start> starts;  // in order
   std::vector<Preemption> preemptions;
   std::vector<Wait> waits;  // of the first jobs that wait, with a promise or a hold
-  absl::Time look_again = absl::InfiniteFuture();  // a promise or hold matures without an event
+  absl::Time look_again = absl::InfiniteFuture();  // a hold ends, or a promise was not kept
 };
 
 Decisions RunPass(const View& view);
@@ -138,15 +163,25 @@ absl::Duration TimeLimitOf(const v1::JobSpec& spec);
 // The reason of any one waiting job, as a pass that stops at it would give it. For `describe`.
 Wait ExplainWait(const View& view, JobId job);
 
-// Runs passes forward in virtual time until `job` starts, at one time until one decides nothing
-// more, as the core does: running jobs end at `ends_by`, those that
-// start at their time limit, victims when their grace is over; nobody else comes. "Exactly as the
-// scheduler would": it is the same code. A job without a time limit never ends.
+// When and where `job` starts, if nothing happens that is not known now: nobody else comes, no
+// person intervenes, no node changes, nothing is committed, and every job ends when it must:
+//
+//   runs        at its time limit, well; never without one
+//   stops       when its grace is over; then it ends or waits again, whichever it will
+//   waits       for others (LaterJob): as soon as they have started or ended
+//
+// Passes are run forward in virtual time as the core runs them: by the same code, after every end,
+// at the same distances, at one time until one decides nothing more. Of ends at one time the lowest
+// job id comes first, each with its own pass.
 struct Forecast {
   std::optional<Start> start;
   absl::Time at = absl::InfiniteFuture();
-  std::vector<JobId> preempts;
-  Wait wait;  // when it does not start at once
+  bool at_once = false;         // nothing else has to happen before
+  std::vector<JobId> preempts;  // all that are stopped for it
+  Wait wait;                    // when it does not start at once
+  uint32_t events = 0;          // starts, stops and ends looked at
+  absl::Time looked_until;      // it does not start before
+  bool gave_up = false;         // there is more to look at, see PassOptions
 };
 Forecast ForecastStart(const View& view, JobId job);
 

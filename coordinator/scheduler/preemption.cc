@@ -15,12 +15,16 @@ namespace {
 
 constexpr size_t kTrials = 64;  // victims looked at one by one for whether they are needed
 
-bool OnOwnSpare(const View& view, const WaitingJob& job, const RunningJob& running) {
-  if (job.shape->spares == 0 && job.shape->spare_share <= 0) return false;
+bool OnSpareOf(const View& view, JobId owner, const RunningJob& running) {
   return std::any_of(running.shares->begin(), running.shares->end(), [&](const auto& share) {
     const NodeIndex node = view.inventory->Find(NodeId(share.node()));
-    return node != Inventory::kNone && view.inventory->spare_for(node) == job.job;
+    return node != Inventory::kNone && view.inventory->spare_for(node) == owner;
   });
+}
+
+bool OnOwnSpare(const View& view, const WaitingJob& job, const RunningJob& running) {
+  if (job.shape->spares == 0 && job.shape->spare_share <= 0) return false;
+  return OnSpareOf(view, job.job, running);
 }
 
 Right RightOver(const View& view, const WaitingJob& job, const RunningJob& running, bool borrows,
@@ -52,8 +56,9 @@ std::vector<Victim> Touched(const std::vector<Victim>& victims, const Future::Fi
   return touched;
 }
 
-// Does the next pass start these jobs, once the stopping ones are gone? The last in the order comes
-// last. `so_far`: what this pass decided before.
+// Does a pass start these jobs, once the stopping ones are gone? Whether or not all others have
+// ended that must have by then: what they leave could put jobs before these ones. The last in the
+// order comes last. `so_far`: what this pass decided before.
 bool StartWithout(const View& view, const Decisions& so_far, const std::vector<JobId>& jobs,
                   const std::vector<Victim>& victims) {
   Ahead ahead(view);
@@ -63,7 +68,15 @@ bool StartWithout(const View& view, const Decisions& so_far, const std::vector<J
     more.preemptions.push_back({view.running[victim.running].job, jobs.back(), ""});
   }
   ahead.Apply(more);
+  absl::Time gone = view.now;
+  for (const RunningJob& job : ahead.view().running) {
+    if (job.stopping) gone = std::max(gone, job.ends_by);
+  }
   ahead.EndStopping();
+  if (!StartInOnePass(ahead.view(), jobs)) return false;
+  if (gone == absl::InfiniteFuture() || ahead.next_end() > gone) return true;
+  while (ahead.next_end() <= gone) ahead.EndNext();
+  ahead.MoveTo(gone);
   return StartInOnePass(ahead.view(), jobs);
 }
 
@@ -140,7 +153,7 @@ std::optional<Vacated> ChooseVictims(const View& view, const WaitingJob& job, co
     if (!StartWithout(view, *so_far, all, victims)) return std::nullopt;
   }
   for (const Victim& victim : victims) {
-    future.Vacates(victim.running, GoneBy(view, view.running[victim.running]));
+    future.Vacates(victim.running, GoneBy(view, view.running[victim.running], job.job));
   }
   best = fit(victims);  // again, for when that will be
   return Vacated{std::move(victims), std::move(*best)};
@@ -180,11 +193,17 @@ std::string PreemptionText(const View& view, const WaitingJob& job, const Victim
   return fmt::format("preempted by job {} ({}){}", job.job.value(), why, loss);
 }
 
-absl::Time GoneBy(const View& view, const RunningJob& victim) {
+absl::Time GoneBy(const View& view, const RunningJob& victim, JobId for_job) {
   const v1::ScheduleSpec& schedule = victim.spec->schedule();
-  if (!schedule.has_preempt_grace()) return view.now + view.options.preempt_grace;
-  return view.now + absl::Seconds(schedule.preempt_grace().seconds()) +
-         absl::Nanoseconds(schedule.preempt_grace().nanos());
+  absl::Duration grace = view.options.preempt_grace;
+  if (schedule.has_preempt_grace()) {
+    grace = absl::Seconds(schedule.preempt_grace().seconds()) +
+            absl::Nanoseconds(schedule.preempt_grace().nanos());
+  }
+  if (view.inventory->has_lent() && OnSpareOf(view, for_job, victim)) {
+    grace = std::min(grace, view.options.recall_grace);
+  }
+  return view.now + grace;
 }
 
 }  // namespace muster::coordinator::scheduler

@@ -50,7 +50,7 @@ std::optional<Vacated> ChooseVictims(const View& view, const WaitingJob& job, co
 // "preempted by job 7 (priority 10 over 0); loses 12 s × 8 slots"
 std::string PreemptionText(const View& view, const WaitingJob& job, const Victim& victim);
 
-// When a job stopped now is gone at the latest.
-absl::Time GoneBy(const View& view, const RunningJob& victim);
+// When a job stopped now for another is gone at the latest.
+absl::Time GoneBy(const View& view, const RunningJob& victim, JobId for_job);
 
 }  // namespace muster::coordinator::scheduler

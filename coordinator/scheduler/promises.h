@@ -38,6 +38,9 @@ class Promises {
   // Who gets the slot first; nullptr when it is not promised.
   const Promise* Of(SlotRef slot) const;
 
+  // Slots of those that are due by then and not over.
+  uint64_t HeldAt(absl::Time at) const;
+
   // For a job that would start now and end at `end` (infinite: no time limit).
   class ForStart : public Denied {
    public:
@@ -59,8 +62,7 @@ class Promises {
 
    private:
     const Promises& promises_;
-    std::vector<bool> taken_;    // flat
-    std::vector<bool> touched_;  // by node
+    int64_t at_;
   };
 
  private:
@@ -69,8 +71,9 @@ class Promises {
   const Inventory& inventory_;
   std::vector<Promise> all_;   // in queue order
   std::vector<size_t> first_;  // node → its first slot in flat arrays; empty before any promise
-  std::vector<int64_t> from_;  // flat: when the slot is needed first, ns; INT64_MAX = never
-  std::vector<int64_t> node_from_;  // the same of the first slot of each node
+  // Flat: when the slot is needed first (INT64_MAX = never) and last (INT64_MIN = never), ns.
+  std::vector<int64_t> from_, until_;
+  std::vector<int64_t> node_from_, node_until_;  // the earliest, the latest of each node's slots
 };
 
 }  // namespace muster::coordinator::scheduler

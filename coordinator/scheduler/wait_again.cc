@@ -1,10 +1,11 @@
 #include "coordinator/scheduler/wait_again.h"
 
-#include <algorithm>
+#include "coordinator/scheduler/turns.h"
 
 namespace muster::coordinator::scheduler {
 
-void WaitAgain::Add(const RunningJob& job, std::vector<WaitingJob>& waiting) {
+void WaitAgain::Add(const RunningJob& job, absl::Time now, std::vector<WaitingJob>& waiting) {
+  static const std::string kBackoff = "waiting: after a failure";
   shapes_.push_back(ShapeOf(*job.spec));
   classes_.push_back(PlacementClass(*job.spec));
   WaitingJob again;
@@ -15,11 +16,13 @@ void WaitAgain::Add(const RunningJob& job, std::vector<WaitingJob>& waiting) {
   again.queue = job.queue;
   again.user = job.user;
   again.recovering = job.stopping && job.then == RunningJob::Then::kRecovers;
-  again.previous = job.shares;
-  const auto place =
-      std::lower_bound(waiting.begin(), waiting.end(), job.job,
-                       [](const WaitingJob& other, JobId id) { return other.job < id; });
-  waiting.insert(place, again);
+  again.array = job.array;
+  if (job.then != RunningJob::Then::kWaitsAfresh) again.previous = job.shares;
+  if (job.backoff > absl::ZeroDuration()) {
+    again.hold = &kBackoff;
+    again.hold_until = now + job.backoff;
+  }
+  waiting.insert(PlaceInLine(waiting, job.job), again);
 }
 
 }  // namespace muster::coordinator::scheduler

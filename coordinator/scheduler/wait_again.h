@@ -13,7 +13,7 @@ namespace muster::coordinator::scheduler {
 class WaitAgain {
  public:
   // Puts the job into `waiting`, where its id belongs. What the new entry points to lives here.
-  void Add(const RunningJob& job, std::vector<WaitingJob>& waiting);
+  void Add(const RunningJob& job, absl::Time now, std::vector<WaitingJob>& waiting);
 
  private:
   std::deque<Shape> shapes_;

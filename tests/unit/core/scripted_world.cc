@@ -22,8 +22,9 @@ uint64_t SlotsOf(const Begun& begun) {
 
 }  // namespace
 
-ScriptedWorld::ScriptedWorld(uint32_t nodes, absl::Time now) : nodes_(nodes), now_(now) {
+ScriptedWorld::ScriptedWorld(uint32_t nodes, absl::Time now) : now_(now) {
   options_.suspect_after = options_.dead_after = absl::Hours(100'000);  // no heartbeats here
+  options_.events_kept = 16;
   cluster_ = std::make_unique<Cluster>(options_);
   Do(Start{"c0ffee42"});
   for (uint32_t number = 1; number <= nodes; ++number) Connect(number);
@@ -32,17 +33,12 @@ ScriptedWorld::ScriptedWorld(uint32_t nodes, absl::Time now) : nodes_(nodes), no
 std::unique_ptr<ScriptedWorld> ScriptedWorld::Fork() const {
   std::unique_ptr<ScriptedWorld> twin(new ScriptedWorld);
   twin->options_ = options_;
-  twin->nodes_ = nodes_;
+  twin->cluster_ = std::make_unique<Cluster>(cluster_->Copy());
   twin->now_ = now_;
   twin->attempts_ = attempts_;
   twin->agenda_ = agenda_;
   twin->schedules_ = schedules_;
-  twin->first_attempts_ = first_attempts_;
-  twin->cluster_ = std::make_unique<Cluster>(options_);
-  for (const v1::Record& record : records_) twin->cluster_->Apply(record);
-  twin->Do(Start{""});
-  for (uint32_t number = 1; number <= nodes_; ++number) twin->Connect(number);
-  twin->Do(Tick{});
+  twin->jobs_ = jobs_;
   return twin;
 }
 
@@ -53,13 +49,6 @@ void ScriptedWorld::Connect(uint32_t number) {
   input.hello.set_incarnation(1);
   input.hello.mutable_location()->set_rack("r" + std::to_string((number - 1) / 8));
   input.hello.mutable_location()->set_pod("p" + std::to_string((number - 1) / 32));
-  for (const auto& [key, local] : attempts_) {
-    if (local.nodes.count(NameOf(number)) == 0) continue;
-    for (const v1::NodeShare& share : local.shares) {
-      if (share.node() != NameOf(number)) continue;
-      *input.hello.add_attempts() = ReportOf(key, share, false, false);
-    }
-  }
   Do(input);
 }
 
@@ -69,8 +58,9 @@ void ScriptedWorld::SetQueue(const v1::QueueSpec& queue) {
   Do(input);
 }
 
-uint64_t ScriptedWorld::Submit(const v1::JobSpec& spec) {
+uint64_t ScriptedWorld::Submit(const v1::JobSpec& spec, const std::string& user) {
   SubmitJob input;
+  input.request.set_user(user);
   *input.request.mutable_spec() = spec;
   const Outcome outcome = Do(input);
   CHECK(outcome.replies.size() == 1, "{} replies to a submission", outcome.replies.size());
@@ -79,11 +69,26 @@ uint64_t ScriptedWorld::Submit(const v1::JobSpec& spec) {
   return std::get<v1::SubmitJobResponse>(reply.response).job().id();
 }
 
-v1::PlanJobResponse ScriptedWorld::Plan(const v1::JobSpec& spec) const {
+void ScriptedWorld::Control(uint64_t job, v1::JobAction action) {
+  ControlJob input;
+  input.request.set_job_id(job);
+  input.request.set_action(action);
+  Do(input);
+}
+
+void ScriptedWorld::Cancel(uint64_t job) {
+  CancelJob input;
+  input.request.set_job_id(job);
+  Do(input);
+}
+
+v1::PlanJobResponse ScriptedWorld::Plan(const v1::JobSpec& spec, const std::string& user) const {
   v1::PlanJobRequest request;
+  request.set_user(user);
   *request.mutable_spec() = spec;
   const auto plan = cluster_->PlanJob(request);
-  CHECK(plan.ok(), "no plan: {}", std::string(plan.status().message()));
+  CHECK(plan.ok(), "no plan for {}: {}", spec.ShortDebugString(),
+        std::string(plan.status().message()));
   return *plan;
 }
 
@@ -118,7 +123,6 @@ Outcome ScriptedWorld::Do(const Input& input) {
     Outcome outcome = cluster_->Step(what, now_);
     for (const v1::Record& record : outcome.records) {
       Note(record);
-      records_.push_back(record);
     }
     for (const Command& command : outcome.commands) {
       if (const auto* send = std::get_if<SendToWorker>(&command)) {
@@ -141,15 +145,22 @@ Outcome ScriptedWorld::Do(const Input& input) {
 void ScriptedWorld::Note(const v1::Record& record) {
   if (record.has_job_submitted()) {
     schedules_[record.job_submitted().job_id()] = record.job_submitted().spec().schedule();
+    jobs_.insert(record.job_submitted().job_id());
+  } else if (record.has_job_ended()) {
+    jobs_.erase(record.job_ended().job_id());
   } else if (record.has_attempt_started()) {
     const v1::AttemptStarted& started = record.attempt_started();
     const Key key(started.job_id(), started.attempt());
-    const Begun begun{now_, {started.shares().begin(), started.shares().end()}};
+    const Begun begun{now_,
+                      {started.shares().begin(), started.shares().end()},
+                      {started.spares().begin(), started.spares().end()}};
     if (key.second == 1) first_attempts_[key.first] = begun;
     slots_held_ += held_[key] = SlotsOf(begun);
     Local& local = attempts_[key];
     local.shares = begun.shares;
     const auto& limit = schedules_.at(key.first).time_limit();
+    local.ends_at = absl::InfiniteFuture();
+    if (limit.seconds() == 0 && limit.nanos() == 0) return;
     local.ends_at = now_ + absl::Seconds(limit.seconds()) + absl::Nanoseconds(limit.nanos());
     agenda_.emplace(local.ends_at, key);
   } else if (record.has_attempt_stopping()) {
@@ -169,19 +180,19 @@ void ScriptedWorld::Note(const v1::Record& record) {
 }
 
 void ScriptedWorld::Obey(SessionId session, const v1::CoordinatorMessage& message) {
-  const std::string node = NameOf(session.value());
   if (message.has_start()) {
     const Key key(message.start().job_id(), message.start().attempt());
-    attempts_.at(key).nodes.insert(node);
     to_say_.emplace_back(session, ReportOf(key, message.start().share(), false, false));
   } else if (message.has_stop()) {
     const Key key(message.stop().job_id(), message.stop().attempt());
     const auto found = attempts_.find(key);
-    if (found == attempts_.end() || found->second.stopping) return;
+    if (found == attempts_.end()) return;
     Local& local = found->second;
+    const absl::Time end = now_ + absl::Milliseconds(message.stop().grace_ms());
+    if (local.stopping && local.ends_at <= end) return;
     local.stopping = true;
     agenda_.erase({local.ends_at, key});
-    local.ends_at = now_ + absl::Milliseconds(message.stop().grace_ms());
+    local.ends_at = end;
     agenda_.emplace(local.ends_at, key);
   }
 }

@@ -1,9 +1,8 @@
 // A core in virtual time with workers that do as they are told at once, and jobs that follow their
-// script: every attempt ends by itself, well, exactly at its time limit; one that is asked to stop
-// takes all of its grace.
+// script: every attempt ends by itself, well, exactly at its time limit (never without one); one
+// that is asked to stop takes all of its grace.
 //
-// A world can be forked: the twin is a coordinator rebuilt from the records, with the same workers,
-// and goes its own way from there.
+// A world can be forked: the twin knows the same and goes its own way from there.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +23,7 @@ namespace muster::coordinator::core {
 struct Begun {
   absl::Time at;
   std::vector<v1::NodeShare> shares;
+  std::vector<std::string> spares;
 };
 
 class ScriptedWorld {
@@ -36,8 +36,11 @@ class ScriptedWorld {
 
   void SetQueue(const v1::QueueSpec& queue);
   // Acknowledged: CHECK. The id of the job.
-  uint64_t Submit(const v1::JobSpec& spec);
-  v1::PlanJobResponse Plan(const v1::JobSpec& spec) const;
+  uint64_t Submit(const v1::JobSpec& spec, const std::string& user);
+  v1::PlanJobResponse Plan(const v1::JobSpec& spec, const std::string& user) const;
+  // Refused or not. Not HOLD and the like of a job that is not there.
+  void Control(uint64_t job, v1::JobAction action);
+  void Cancel(uint64_t job);
   // Whatever is due up to then, in order of time.
   void RunUntil(absl::Time end);
   // The next thing that is due; false when there is none until `end`.
@@ -51,12 +54,13 @@ class ScriptedWorld {
   uint64_t preemptions() const { return preemptions_; }
   uint64_t slots_held() const { return slots_held_; }
   uint64_t inputs() const { return inputs_; }
+  // Submitted and not over.
+  const std::set<uint64_t>& jobs() const { return jobs_; }
 
  private:
   using Key = std::pair<uint64_t, uint64_t>;  // job, attempt
   struct Local {                              // an attempt on the workers
     std::vector<v1::NodeShare> shares;
-    std::set<std::string> nodes;  // where its ranks are
     bool stopping = false;
     absl::Time ends_at;  // by itself, or when it has saved
   };
@@ -72,9 +76,7 @@ class ScriptedWorld {
 
   Options options_;
   std::unique_ptr<Cluster> cluster_;
-  uint32_t nodes_ = 0;
   absl::Time now_;
-  std::vector<v1::Record> records_;
   std::map<Key, Local> attempts_;
   std::set<std::pair<absl::Time, Key>> agenda_;  // their ends
   std::vector<std::pair<SessionId, v1::AttemptReport>> to_say_;
@@ -85,6 +87,7 @@ class ScriptedWorld {
   uint64_t preemptions_ = 0;
   uint64_t slots_held_ = 0;
   uint64_t inputs_ = 0;
+  std::set<uint64_t> jobs_;
 };
 
 }  // namespace muster::coordinator::core

@@ -309,6 +309,7 @@ TEST(PassProperty, ForecastsComeTrue) {
     Dice dice(seed);
     Scene scene = RandomScene(dice);
     scene.options.preempt_grace = absl::Seconds(dice.Between(1, 60));
+    scene.late_by = scene.options.late_by;
     for (int round = 0; round < 5; ++round) {
       for (uint32_t i = dice.Between(1, 10); i > 0; --i) {
         scene.Submit(RandomAsk(dice, scene, 90));
@@ -323,7 +324,7 @@ TEST(PassProperty, ForecastsComeTrue) {
       if (!scene.Waits(asked)) break;
       // As the core does: after a decision the rest is asked again at once.
       if (!decisions.starts.empty() || !decisions.preemptions.empty()) continue;
-      if (!scene.Advance(decisions.look_again)) break;
+      if (!scene.AdvanceByOne(decisions.look_again)) break;
     }
     if (!forecast.start) {
       EXPECT_TRUE(scene.Waits(asked));

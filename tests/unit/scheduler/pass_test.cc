@@ -377,5 +377,62 @@ TEST(Forecast, CannotTellWithoutTimeLimits) {
   EXPECT_FALSE(forecast.start);
 }
 
+// Takes the job out of the line: it waits for others.
+void MakeLater(View& view, JobId job, std::vector<LaterJob::After> after) {
+  const auto place = std::find_if(view.waiting.begin(), view.waiting.end(),
+                                  [&](const WaitingJob& waiting) { return waiting.job == job; });
+  view.later.push_back({*place, std::move(after)});
+  view.waiting.erase(place);
+}
+
+TEST(Forecast, LetsTheJobsOfAnArrayInOneAfterAnother) {
+  Scene scene(1, 4);
+  std::vector<JobId> jobs;
+  for (int i = 0; i < 3; ++i) {
+    jobs.push_back(scene.Submit({.ranks = 1, .limit = absl::Hours(1)}));
+    scene.jobs.at(jobs.back()).spec.mutable_schedule()->mutable_array()->set_at_once(1);
+  }
+  View view = scene.Look();
+  for (WaitingJob& waiting : view.waiting) waiting.array = jobs[0];
+  MakeLater(view, jobs[1], {});
+  MakeLater(view, jobs[2], {});
+  EXPECT_EQ(ForecastStart(view, jobs[0]).at, scene.now);
+  EXPECT_EQ(ForecastStart(view, jobs[1]).at, scene.now + absl::Hours(1));
+  EXPECT_EQ(ForecastStart(view, jobs[2]).at, scene.now + absl::Hours(2));
+}
+
+TEST(Forecast, StartsAfterWhatItWaitsFor) {
+  Scene scene(1, 4);
+  const JobId first = scene.Submit({.ranks = 1, .limit = absl::Hours(1)});
+  const JobId next = scene.Submit({.ranks = 1, .limit = absl::Hours(1)});
+  const auto at = [&](v1::AfterEvent when) {
+    View view = scene.Look();
+    MakeLater(view, next, {{first, when}});
+    return ForecastStart(view, next).at;
+  };
+  EXPECT_EQ(at(v1::AFTER_EVENT_STARTED), scene.now);
+  EXPECT_EQ(at(v1::AFTER_EVENT_SUCCEEDED), scene.now + absl::Hours(1));
+  EXPECT_EQ(at(v1::AFTER_EVENT_ENDED), scene.now + absl::Hours(1));
+  EXPECT_EQ(at(v1::AFTER_EVENT_FAILED), absl::InfiniteFuture());
+}
+
+TEST(Forecast, SaysHowFarItLooked) {
+  Scene scene(1, 4);
+  JobId last;
+  for (int i = 0; i < 10; ++i) last = scene.Submit({.ranks = 4, .limit = absl::Hours(1)});
+  scene.options.forecast_events = 12;
+  Forecast forecast = ForecastStart(scene.Look(), last);
+  EXPECT_FALSE(forecast.start);
+  EXPECT_TRUE(forecast.gave_up);
+  EXPECT_GE(forecast.looked_until, scene.now + absl::Hours(2));
+  EXPECT_LT(forecast.looked_until, scene.now + absl::Hours(9));
+  scene.options.forecast_events = 100;
+  forecast = ForecastStart(scene.Look(), last);
+  EXPECT_FALSE(forecast.gave_up);
+  EXPECT_EQ(forecast.at, scene.now + absl::Hours(9));
+  scene.options.forecast_work = 10;  // nodes looked at
+  EXPECT_TRUE(ForecastStart(scene.Look(), last).gave_up);
+}
+
 }  // namespace
 }  // namespace muster::coordinator::scheduler

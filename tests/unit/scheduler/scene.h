@@ -116,7 +116,7 @@ class Scene {
         running.slots = job.shape.slots();
         running.stopping = job.stopping;
         running.then = job.then;
-        running.ends_by = job.ends_by;
+        running.ends_by = job.ends_by <= now ? now + late_by : job.ends_by;
         running.committed_at = job.committed_at;
         view.queues[job.queue].slots_held += running.slots;
         users[{job.queue, job.user}] += running.slots;
@@ -182,21 +182,46 @@ class Scene {
     job.ends_by = absl::InfiniteFuture();
   }
 
-  // To the time of the next end; false when nothing ends by itself.
+  // To the time of the next end, or to `look_again`; false when nothing ends by itself.
   bool Advance(absl::Time look_again = absl::InfiniteFuture()) {
-    absl::Time next = look_again;
+    if (!MoveTo(std::min(look_again, NextEnd()))) return false;
+    for (auto& [id, job] : jobs) {
+      if (job.state == State::kRunning && job.ends_by <= now) End(id);
+    }
+    return true;
+  }
+
+  // The same, but of those that end at one time it ends the first alone.
+  bool AdvanceByOne(absl::Time look_again) {
+    const absl::Time end = NextEnd();
+    if (!MoveTo(std::min(look_again, end))) return false;
+    if (end > now) return true;
+    for (auto& [id, job] : jobs) {
+      if (job.state != State::kRunning || job.ends_by > end) continue;
+      End(id);
+      return true;
+    }
+    return true;
+  }
+
+  absl::Time NextEnd() const {
+    absl::Time next = absl::InfiniteFuture();
     for (const auto& [id, job] : jobs) {
       if (job.state == State::kRunning) next = std::min(next, job.ends_by);
     }
-    if (next == absl::InfiniteFuture()) return false;
+    return next;
+  }
+
+  bool MoveTo(absl::Time then) {
+    if (then == absl::InfiniteFuture()) return false;
+    then = std::max(then, now);
     const View before = Look();
     for (size_t i = 0; i < queues_.size(); ++i) {
       usage_[i] =
-          UsageAfter(usage_[i], before.queues[i].slots_held, next - now, options.usage_half_life);
+          UsageAfter(usage_[i], before.queues[i].slots_held, then - now, options.usage_half_life);
     }
-    now = next;
+    now = then;
     for (auto& [id, job] : jobs) {
-      if (job.state == State::kRunning && job.ends_by <= now) End(id);
       if (job.hold_until <= now) job.hold.clear();
     }
     return true;
@@ -233,6 +258,7 @@ class Scene {
   absl::Time now = absl::FromUnixSeconds(1'000'000);
   std::map<JobId, Job> jobs;
   uint64_t preempted = 0;
+  absl::Duration late_by;  // one that is due counts as this late in a view
 
  private:
   std::deque<v1::QueueSpec> queues_;
