@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/case.h"
+#include "sim/replay/trace_command.h"
 #include "sim/runner.h"
 
 namespace {
@@ -17,6 +18,7 @@ A seed decides everything else; the same case and seed always give the same run.
   muster-sim run tests/sim/cases/mixed.txt --seeds 1000 --jobs 2     many seeds, in two processes
   muster-sim run tests/sim/cases/mixed.txt --seed 17                 one seed again
   muster-sim run tests/sim/cases/mixed.txt --seed 17 --trace         and every event of it
+  muster-sim trace --help                                            a year of recorded faults
 
 Exit codes: 0 every invariant held, 1 one was broken, 2 wrong use.)";
 
@@ -82,6 +84,7 @@ int main(int argc, char** argv) {
   run->add_flag("--keep-going", options.keep_going, "look for more violations after the first");
   CLI::App* keys = app.add_subcommand("keys", "every key of a case file, its default, its meaning");
   run->footer(kFooter);
+  const auto trace = muster::sim::replay::AddTraceCommand(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -91,5 +94,6 @@ int main(int argc, char** argv) {
     std::printf("%s", muster::sim::CaseKeys().c_str());
     return 0;
   }
+  if (const int code = trace(); code >= 0) return code;
   return Run(files, options, options.trace ? 1 : seeds);
 }

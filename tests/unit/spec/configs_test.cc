@@ -14,6 +14,7 @@ TEST(Configs, EveryExampleParsesAndIsValid) {
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator("configs")) {
     if (entry.path().extension() != ".yaml") continue;
+    if (entry.path().filename() == "recovery-costs.yaml") continue;  // of muster-sim trace, no job
     std::ifstream in(entry.path());
     std::stringstream text;
     text << in.rdbuf();

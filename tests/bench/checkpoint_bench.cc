@@ -1,0 +1,91 @@
+// How fast one writer makes a shard durable and reads it back verified, beside memcpy.
+//
+// usage: checkpoint_bench [FOLDER [MEGABYTES [REPEAT]]]
+//
+// Floor: bytes / what the disk takes in one stream. The page cache is told to forget the shard
+// before it is read. The file is removed afterwards.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "checkpoint/load.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/shard.h"
+#include "common/check.h"
+
+namespace {
+
+using muster::checkpoint::Box;
+using Bytes = std::vector<std::byte>;
+
+double Seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void Print(const char* what, std::vector<double> seconds, double bytes) {
+  std::sort(seconds.begin(), seconds.end());
+  std::printf("  %-34s %6.2f GB/s median, %.2f to %.2f (%zu runs)\n", what,
+              bytes / seconds[seconds.size() / 2] / 1e9, bytes / seconds.back() / 1e9,
+              bytes / seconds.front() / 1e9, seconds.size());
+}
+
+void Forget(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY);
+  CHECK(file >= 0, "open {}: errno {}", path, errno);
+  CHECK(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0, "fadvise {}: errno {}", path, errno);
+  close(file);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string folder = argc > 1 ? argv[1] : "checkpoint_bench.tmp";
+  const size_t megabytes = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1024;
+  const size_t repeat = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 5;
+  const uint64_t each = megabytes * 1'000'000 / 8 / 4 * 4;
+  std::vector<Bytes> tensors(8, Bytes(each)), back(8, Bytes(each));
+  std::vector<muster::checkpoint::Slice> slices;
+  std::vector<muster::checkpoint::Request> requests;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    for (size_t at = 0; at < each; ++at) tensors[i][at] = static_cast<std::byte>(at * 31 + i);
+    const Box box = muster::checkpoint::WholeTensor(fmt::format("t{}", i),
+                                                    muster::checkpoint::DType::kF32, {each / 4});
+    slices.push_back({box, tensors[i]});
+    requests.push_back({box, back[i]});
+  }
+  std::filesystem::create_directories(folder);
+  std::vector<double> write, read, copy;
+  for (size_t run = 0; run < repeat; ++run) {
+    double begin = Seconds();
+    const auto digest = muster::checkpoint::WriteShard(folder, "w00000", slices);
+    write.push_back(Seconds() - begin);
+    CHECK(digest.ok(), "{}", std::string(digest.status().message()));
+    const auto manifest = muster::checkpoint::BuildManifest(1, 1, "bench", {}, {&*digest, 1});
+    CHECK(manifest.ok(), "{}", std::string(manifest.status().message()));
+    Forget(folder + "/" + digest->file.name);
+    begin = Seconds();
+    const auto loaded = muster::checkpoint::Load(folder, *manifest, requests);
+    read.push_back(Seconds() - begin);
+    CHECK(loaded.ok(), "{}", std::string(loaded.status().message()));
+    CHECK(back[7] == tensors[7], "what was read is not what was written");
+    begin = Seconds();
+    for (size_t i = 0; i < back.size(); ++i) std::memcpy(back[i].data(), tensors[i].data(), each);
+    copy.push_back(Seconds() - begin);
+  }
+  std::filesystem::remove_all(folder);
+  const double bytes = static_cast<double>(each) * 8;
+  std::printf("one writer, %zu MB in 8 tensors\n", megabytes);
+  Print("written, checksummed and durable", write, bytes);
+  Print("read and verified", read, bytes);
+  Print("memcpy into faulted pages", copy, bytes);
+  return 0;
+}
