@@ -312,6 +312,9 @@ bool Gang::TellFailure(uint32_t node, const Fault& fault) {
     rank->set_state(v1::RANK_STATE_EXITED);
     rank->set_signal(fault.kind == FaultKind::kHang ? 6 : 9);
     rank->add_last_lines(fault.cause);
+    // A rank that hung is ended when it is noticed; one that died had died before.
+    const bool hung = fault.kind == FaultKind::kHang || replay_->options().stock;
+    rank->set_exit_unix_us(replay_->UnixMicros() - (hung ? 0 : replay_->agenda().now() - fault.at));
     replay_->Say(node, said);
     return true;
   }

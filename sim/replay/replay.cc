@@ -59,6 +59,8 @@ absl::Time Replay::Now() const {
   return absl::FromUnixSeconds(kWallStart) + absl::Microseconds(agenda_.now());
 }
 
+int64_t Replay::UnixMicros() const { return kWallStart * kSecond + agenda_.now(); }
+
 std::string Replay::NameOf(uint32_t node) const { return fmt::format("n{}", node + 1); }
 
 void Replay::Step(const core::Input& input) {
@@ -178,6 +180,10 @@ void Replay::Strike(const Fault& fault) {
     return;
   }
   ++result_.faults;
+  // Of the folded heartbeats the last one counts: the node lived until now.
+  core::WorkerSaid alive{SessionId(node.session), {}};
+  alive.message.mutable_heartbeat();
+  Step(alive);
   const bool leaves = fault.repaired > fault.at || fault.kind == FaultKind::kNodeGone;
   std::erase_if(node.gangs, [](const auto& gang) { return gang.expired(); });
   for (const auto& weak : node.gangs) {

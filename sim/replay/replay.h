@@ -87,6 +87,7 @@ class Replay {
   uint64_t SessionOf(uint32_t node) const { return nodes_[node].session; }  // 0 = none
   bool IsWell(uint32_t node) const { return !nodes_[node].broken; }
   std::string NameOf(uint32_t node) const;
+  int64_t UnixMicros() const;  // by the clock of all machines
 
  private:
   struct Node {
