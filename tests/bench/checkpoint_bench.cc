@@ -17,9 +17,11 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/commit.h"
 #include "checkpoint/load.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/shard.h"
+#include "checkpoint/store.h"
 #include "common/check.h"
 
 namespace {
@@ -48,7 +50,7 @@ void Forget(const std::string& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string folder = argc > 1 ? argv[1] : "checkpoint_bench.tmp";
+  const std::string root = argc > 1 ? argv[1] : "checkpoint_bench.tmp";
   const size_t megabytes = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1024;
   const size_t repeat = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 5;
   const uint64_t each = megabytes * 1'000'000 / 8 / 4 * 4;
@@ -62,15 +64,22 @@ int main(int argc, char** argv) {
     slices.push_back({box, tensors[i]});
     requests.push_back({box, back[i]});
   }
-  std::filesystem::create_directories(folder);
   std::vector<double> write, read, copy;
   for (size_t run = 0; run < repeat; ++run) {
+    const muster::checkpoint::CheckpointId id{run + 1, 1};
+    const auto prepared = muster::checkpoint::PrepareCheckpointFolder(root, id);
+    CHECK(prepared.ok(), "{}", std::string(prepared.status().message()));
+    const std::string& folder = *prepared;
     double begin = Seconds();
     const auto digest = muster::checkpoint::WriteShard(folder, "w00000", slices);
     write.push_back(Seconds() - begin);
     CHECK(digest.ok(), "{}", std::string(digest.status().message()));
-    const auto manifest = muster::checkpoint::BuildManifest(1, 1, "bench", {}, {&*digest, 1});
+    const auto manifest =
+        muster::checkpoint::BuildManifest(id.step, id.attempt, "bench", {}, {&*digest, 1});
     CHECK(manifest.ok(), "{}", std::string(manifest.status().message()));
+    CHECK(muster::checkpoint::WriteManifest(folder, *manifest).ok(), "no manifest in {}", folder);
+    const muster::checkpoint::CommitRecord commit{id.step, id.attempt, 0, manifest->sha256};
+    CHECK(muster::checkpoint::Commit(folder, commit).ok(), "no commit in {}", folder);
     Forget(folder + "/" + digest->file.name);
     begin = Seconds();
     const auto loaded = muster::checkpoint::Load(folder, *manifest, requests);
@@ -81,7 +90,7 @@ int main(int argc, char** argv) {
     for (size_t i = 0; i < back.size(); ++i) std::memcpy(back[i].data(), tensors[i].data(), each);
     copy.push_back(Seconds() - begin);
   }
-  std::filesystem::remove_all(folder);
+  std::filesystem::remove_all(root);
   const double bytes = static_cast<double>(each) * 8;
   std::printf("one writer, %zu MB in 8 tensors\n", megabytes);
   Print("written, checksummed and durable", write, bytes);
