@@ -1,6 +1,7 @@
 #include "coordinator/scheduler/place.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "common/check.h"
@@ -28,7 +29,9 @@ std::optional<std::vector<v1::NodeShare>> PlaceAfresh(const Gang& gang, const In
                                                       const NodeRules& rules) {
   const Shape& shape = *gang.shape;
   const DomainTree& tree = inventory.tree();
-  const Capacity capacity = CapacityOf(shape, tree, rules.RoomByLeaf());
+  const std::vector<uint32_t> room = rules.RoomByLeaf();
+  if (std::accumulate(room.begin(), room.end(), uint64_t{0}) < shape.slots()) return std::nullopt;
+  const Capacity capacity = CapacityOf(shape, tree, room);
   if (!Fits(shape, capacity)) return std::nullopt;
   const std::vector<Run> runs = Pack(shape, tree, capacity, Liked(gang, inventory));
   if (runs.empty()) return std::nullopt;

@@ -85,7 +85,7 @@ bool StartWithout(const View& view, const Decisions& so_far, const std::vector<J
 std::optional<Vacated> ChooseVictims(const View& view, const WaitingJob& job, const Gang& gang,
                                      bool entitled, const Decisions* so_far, const QuotaBook& quota,
                                      const std::vector<bool>& vacating, Future& future) {
-  const std::vector<bool> borrows = quota.Borrowers(vacating);
+  const std::vector<bool>& borrows = quota.Borrowers(vacating);
   std::vector<size_t> leaving;
   std::vector<Victim> candidates;
   uint64_t slots = future.free_now();

@@ -153,7 +153,11 @@ bool QuotaBook::Entitled(const WaitingJob& job) const {
   return held + job.shape->slots() <= quota;
 }
 
-std::vector<bool> QuotaBook::Borrowers(const std::vector<bool>& vacating) const {
+const std::vector<bool>& QuotaBook::Borrowers(const std::vector<bool>& vacating) const {
+  const std::pair<size_t, int64_t> when(started_.size(),
+                                        std::count(vacating.begin(), vacating.end(), true));
+  if (when == borrows_when_) return borrows_;
+  borrows_when_ = when;
   struct Entry {
     bool preemptible;
     int64_t less_priority;
@@ -179,15 +183,15 @@ std::vector<bool> QuotaBook::Borrowers(const std::vector<bool>& vacating) const 
             [](const Entry& a, const Entry& b) { return a.Rank() < b.Rank(); });
   std::vector<uint64_t> left;
   for (const QueueView& queue : view_.queues) left.push_back(queue.spec->quota());
-  std::vector<bool> borrows(view_.running.size());
+  borrows_.assign(view_.running.size(), false);
   for (const Entry& entry : entries) {
     if (entry.slots <= left[entry.queue]) {
       left[entry.queue] -= entry.slots;
-    } else if (entry.index < borrows.size()) {
-      borrows[entry.index] = true;
+    } else if (entry.index < borrows_.size()) {
+      borrows_[entry.index] = true;
     }
   }
-  return borrows;
+  return borrows_;
 }
 
 void QuotaBook::Started(const WaitingJob& job) {

@@ -45,7 +45,8 @@ class QuotaBook {
     return held_[queue] + Pledged(queue, absl::InfiniteFuture(), nullptr, false);
   }
   // Both by index into View::running. Those being stopped do not borrow.
-  std::vector<bool> Borrowers(const std::vector<bool>& vacating) const;
+  // `vacating` only grows during a pass.
+  const std::vector<bool>& Borrowers(const std::vector<bool>& vacating) const;
 
   void Started(const WaitingJob& job);
   void Promised(const WaitingJob& job, absl::Time at);  // will start then
@@ -69,6 +70,9 @@ class QuotaBook {
   std::vector<const WaitingJob*> started_;  // in this pass
   std::vector<Pledge> pledges_;
   uint32_t queues_with_quota_ = 0;
+  // The last answer, and how many had started and were vacating then.
+  mutable std::vector<bool> borrows_;
+  mutable std::pair<size_t, int64_t> borrows_when_ = {SIZE_MAX, 0};
 };
 
 }  // namespace muster::coordinator::scheduler

@@ -43,7 +43,7 @@ std::vector<v1::QueueSpec> MixedLoad::Queues() const {
   };
   std::vector<v1::QueueSpec> queues = {queue("research", 0, 2, slots / 2), queue("batch", 0, 1, 0),
                                        queue("prod", 5, 1, slots / 4)};
-  queues[0].set_user_limit(slots / 3);
+  queues[0].set_user_limit(slots / 2);
   queues[1].set_limit(slots * 3 / 4);
   return queues;
 }

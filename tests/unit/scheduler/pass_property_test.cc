@@ -211,7 +211,7 @@ TEST(PassProperty, EveryPassKeepsTheRules) {
   }
   // What else ends meanwhile may change whose turn it is, hence not always.
   EXPECT_GT(preempted.jobs, 100u);
-  EXPECT_LE(preempted.in_vain * 50, preempted.jobs) << preempted.jobs;
+  EXPECT_LE(preempted.in_vain * 200, preempted.jobs) << "of " << preempted.jobs;
   std::cout << preempted.jobs << " preemptions, " << preempted.in_vain << " in vain\n";
 }
 
