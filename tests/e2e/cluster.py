@@ -64,12 +64,14 @@ def temp_litter():
 
 
 class Cluster:
-    def __init__(self, workers=2, slots=2, coordinator_flags=(), worker_flags=(), state=None):
+    def __init__(self, workers=2, slots=2, coordinator_flags=(), worker_flags=(), state=None,
+                 node_flags=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-e2e-"))
         self.state = pathlib.Path(state) if state else self.dir / "coordinator"
         self.slots = slots
         self.coordinator_flags = list(coordinator_flags)
         self.worker_flags = list(worker_flags)
+        self.node_flags = node_flags or {}  # name → flags of that worker alone
         self.daemons = {}
         self.shm_before = shared_memory()
         self.temp_before = temp_litter()
@@ -98,7 +100,8 @@ class Cluster:
     def start_worker(self, name):
         self.spawn(name, [BIN / "muster-worker", "--node", name, "--state", self.dir / name,
                           "--coordinator-file", self.state / "address",
-                          "--slots", str(self.slots), *self.worker_flags])
+                          "--slots", str(self.slots), *self.worker_flags,
+                          *self.node_flags.get(name, ())])
 
     def dead(self, name):
         return self.daemons[name].poll() is not None
@@ -110,6 +113,20 @@ class Cluster:
         process = self.daemons[name]
         process.send_signal(how)
         process.wait(timeout=30)
+
+    def power_off(self, name):
+        """The worker and all it started are gone at once, as when the machine loses power."""
+        self.kill(name)
+        wait_for(f"nothing left on {name}", lambda: not self.kill_all(str(self.dir / name)))
+
+    def kill_all(self, word):
+        left = processes(word)
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return left
 
     def address(self):
         try:
@@ -185,12 +202,7 @@ class Cluster:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        left = processes(str(self.dir))
-        for pid in left:  # shims and ranks of jobs still running when the test ended
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        left = self.kill_all(str(self.dir))  # shims and ranks of jobs still running at the end
         if not keep:
             shutil.rmtree(self.dir, ignore_errors=True)
         return left
