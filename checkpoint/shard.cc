@@ -15,45 +15,38 @@ namespace {
 
 constexpr size_t kWriteBytes = 4u << 20;
 
-// The slices to write, widest dtype first so that each begins at a multiple of its element's size.
-absl::StatusOr<std::vector<Slice>> InFileOrder(std::span<const Slice> slices) {
-  std::vector<Slice> out;
-  for (const Slice& slice : slices) {
-    MUSTER_RETURN_IF_ERROR(ValidateBox(slice.box));
-    if (slice.bytes.size() != ByteCount(slice.box)) {
-      return InvalidArgument("{}: {} bytes given, {} needed", BoxText(slice.box),
-                             slice.bytes.size(), ByteCount(slice.box));
-    }
-    const bool empty_tensor =
-        std::find(slice.box.shape.begin(), slice.box.shape.end(), 0u) != slice.box.shape.end();
-    if (IsEmpty(slice.box) && !empty_tensor) continue;
-    out.push_back(slice);
+// The boxes to write, widest dtype first so that each begins at a multiple of its element's size.
+absl::StatusOr<std::vector<size_t>> FileOrder(std::span<const Box> boxes) {
+  std::vector<size_t> out;
+  for (size_t i = 0; i < boxes.size(); ++i) {
+    const Box& box = boxes[i];
+    MUSTER_RETURN_IF_ERROR(ValidateBox(box));
+    const bool empty_tensor = std::find(box.shape.begin(), box.shape.end(), 0u) != box.shape.end();
+    if (!IsEmpty(box) || empty_tensor) out.push_back(i);
   }
-  std::sort(out.begin(), out.end(), [](const Slice& a, const Slice& b) {
-    const uint64_t a_bytes = DTypeBytes(a.box.dtype), b_bytes = DTypeBytes(b.box.dtype);
-    return std::tie(b_bytes, a.box.tensor, a.box.offset) <
-           std::tie(a_bytes, b.box.tensor, b.box.offset);
+  std::sort(out.begin(), out.end(), [&boxes](size_t left, size_t right) {
+    const Box &a = boxes[left], &b = boxes[right];
+    const uint64_t a_bytes = DTypeBytes(a.dtype), b_bytes = DTypeBytes(b.dtype);
+    return std::tie(b_bytes, a.tensor, a.offset) < std::tie(a_bytes, b.tensor, b.offset);
   });
   for (size_t i = 1; i < out.size(); ++i) {
-    if (SliceName(out[i].box) == SliceName(out[i - 1].box)) {
-      return InvalidArgument("{} and {} in one shard", BoxText(out[i - 1].box),
-                             BoxText(out[i].box));
+    const Box &before = boxes[out[i - 1]], &box = boxes[out[i]];
+    if (SliceName(box) == SliceName(before)) {
+      return InvalidArgument("{} and {} in one shard", BoxText(before), BoxText(box));
     }
   }
   return out;
 }
 
-absl::Status WriteAll(FileSystem& files, const std::string& path, const std::string& header,
-                      std::span<const Slice> slices, ChunkCrc& crc) {
+using Parts = std::vector<std::span<const std::byte>>;
+
+absl::Status WriteAll(FileSystem& files, const std::string& path, const Parts& parts,
+                      ChunkCrc& crc) {
   MUSTER_ASSIGN_OR_RETURN(auto file, files.Create(path));
-  const auto head = std::as_bytes(std::span(header));
-  crc.Add(head);
-  MUSTER_RETURN_IF_ERROR(file->Append(head));
   // Small writes for a checksum of bytes that are still in the cache.
-  for (const Slice& slice : slices) {
-    for (size_t begin = 0; begin < slice.bytes.size(); begin += kWriteBytes) {
-      const auto part =
-          slice.bytes.subspan(begin, std::min(kWriteBytes, slice.bytes.size() - begin));
+  for (const std::span<const std::byte> whole : parts) {
+    for (size_t begin = 0; begin < whole.size(); begin += kWriteBytes) {
+      const auto part = whole.subspan(begin, std::min(kWriteBytes, whole.size() - begin));
       crc.Add(part);
       MUSTER_RETURN_IF_ERROR(file->Append(part));
     }
@@ -75,6 +68,37 @@ absl::Status Explain(FileSystem& files, const std::string& folder, const std::st
     what = fmt::format("save {}: {} cannot be written; check its mount and owner", name, folder);
   }
   return Annotate(status, what);
+}
+
+constexpr std::string_view kFolderName = "data/";
+constexpr std::string_view kSuffix = ".safetensors";
+
+// "data/w00005.safetensors" → "w00005"
+std::string WriterOf(const std::string& name) {
+  return name.substr(kFolderName.size(), name.size() - kFolderName.size() - kSuffix.size());
+}
+
+absl::StatusOr<ShardDigest> WriteParts(const std::string& folder, const ShardLayout& layout,
+                                       const Parts& parts, FileSystem& files) {
+  MUSTER_ASSIGN_OR_RETURN(const bool committed, files.Exists(folder + "/COMMIT"));
+  if (committed) {
+    return AlreadyExists("save {}/{}: the checkpoint is committed; nothing was written", folder,
+                         layout.name);
+  }
+  const std::string data = folder + "/data";
+  const std::string path = folder + "/" + layout.name;
+  const std::string temporary = data + "/.tmp-" + WriterOf(layout.name);
+  ChunkCrc crc;
+  absl::Status status = MakeFolders(files, data);
+  if (status.ok()) status = WriteAll(files, temporary, parts, crc);
+  if (status.ok()) status = files.Rename(temporary, path);
+  if (!status.ok()) {
+    // The bytes free are told as they were with our temporary file gone.
+    files.RemoveFile(temporary).IgnoreError();
+    return Explain(files, folder, path, layout.bytes, status);
+  }
+  MUSTER_RETURN_IF_ERROR(files.SyncFolder(data));
+  return ShardDigest{{layout.name, crc.size(), crc.Finish()}, layout.pieces};
 }
 
 }  // namespace
@@ -116,48 +140,53 @@ absl::StatusOr<ShardDigest> ParseDigest(std::string_view bytes) {
   return digest;
 }
 
+absl::StatusOr<ShardLayout> LayOutShard(
+    const std::string& writer, std::span<const Box> boxes,
+    const std::vector<std::pair<std::string, std::string>>& metadata) {
+  ShardLayout layout;
+  layout.name = fmt::format("{}{}{}", kFolderName, writer, kSuffix);
+  if (!IsShardFile(layout.name)) {
+    return InvalidArgument("writer name \"{}\": use letters, digits and . _ -", writer);
+  }
+  MUSTER_ASSIGN_OR_RETURN(layout.source, FileOrder(boxes));
+  std::vector<Box> ordered;
+  ordered.reserve(layout.source.size());
+  for (const size_t index : layout.source) ordered.push_back(boxes[index]);
+  layout.header = SafetensorsHeader(ordered, metadata);
+  layout.bytes = layout.header.size();
+  for (const Box& box : ordered) {
+    const uint64_t begin = layout.bytes;
+    layout.bytes += ByteCount(box);
+    layout.pieces.push_back({box, layout.name, begin, layout.bytes});
+  }
+  return layout;
+}
+
 absl::StatusOr<ShardDigest> WriteShard(
     const std::string& folder, const std::string& writer, std::span<const Slice> slices,
     const std::vector<std::pair<std::string, std::string>>& metadata, FileSystem& files) {
-  const std::string name = "data/" + writer + ".safetensors";
-  if (!IsShardFile(name)) {
-    return InvalidArgument("writer name \"{}\": use letters, digits and . _ -", writer);
-  }
-  MUSTER_ASSIGN_OR_RETURN(const bool committed, files.Exists(folder + "/COMMIT"));
-  if (committed) {
-    return AlreadyExists("save {}/{}: the checkpoint is committed; nothing was written", folder,
-                         name);
-  }
-  MUSTER_ASSIGN_OR_RETURN(const std::vector<Slice> ordered, InFileOrder(slices));
   std::vector<Box> boxes;
-  boxes.reserve(ordered.size());
-  for (const Slice& slice : ordered) boxes.push_back(slice.box);
-  const std::string header = SafetensorsHeader(boxes, metadata);
-
-  ShardDigest digest;
-  digest.file.name = name;
-  uint64_t end = header.size();
-  for (const Box& box : boxes) {
-    const uint64_t begin = end;
-    end += ByteCount(box);
-    digest.pieces.push_back({box, name, begin, end});
+  boxes.reserve(slices.size());
+  for (const Slice& slice : slices) boxes.push_back(slice.box);
+  MUSTER_ASSIGN_OR_RETURN(const ShardLayout layout, LayOutShard(writer, boxes, metadata));
+  for (const Slice& slice : slices) {
+    if (slice.bytes.size() != ByteCount(slice.box)) {
+      return InvalidArgument("{}: {} bytes given, {} needed", BoxText(slice.box),
+                             slice.bytes.size(), ByteCount(slice.box));
+    }
   }
+  Parts parts = {std::as_bytes(std::span(layout.header))};
+  for (const size_t index : layout.source) parts.push_back(slices[index].bytes);
+  return WriteParts(folder, layout, parts, files);
+}
 
-  const std::string data = folder + "/data";
-  const std::string temporary = data + "/.tmp-" + writer;
-  ChunkCrc crc;
-  absl::Status status = MakeFolders(files, data);
-  if (status.ok()) status = WriteAll(files, temporary, header, ordered, crc);
-  if (status.ok()) status = files.Rename(temporary, folder + "/" + name);
-  if (!status.ok()) {
-    // The bytes free are told as they were with our temporary file gone.
-    files.RemoveFile(temporary).IgnoreError();
-    return Explain(files, folder, folder + "/" + name, end, status);
+absl::StatusOr<ShardDigest> WriteShardImage(const std::string& folder, const ShardLayout& layout,
+                                            std::span<const std::byte> image, FileSystem& files) {
+  if (image.size() != layout.bytes) {
+    return InvalidArgument("save {}/{}: {} bytes given, {} needed", folder, layout.name,
+                           image.size(), layout.bytes);
   }
-  MUSTER_RETURN_IF_ERROR(files.SyncFolder(data));
-  digest.file.size = crc.size();
-  digest.file.chunk_crc32c = crc.Finish();
-  return digest;
+  return WriteParts(folder, layout, {image}, files);
 }
 
 }  // namespace muster::checkpoint

@@ -56,6 +56,21 @@ absl::StatusOr<ShardDigest> ParseDigest(std::string_view bytes);
 
 std::string WriterName(uint64_t rank);  // 5 → "w00005"
 
+// Where everything in a shard will lie, before a byte of it is written.
+struct ShardLayout {
+  std::string name;            // "data/w00005.safetensors"
+  std::string header;          // the file's first bytes
+  std::vector<Piece> pieces;   // in file order, without empty boxes of tensors that are not empty
+  std::vector<size_t> source;  // of each piece: its index among the boxes given
+  uint64_t bytes = 0;          // of the whole file
+};
+
+// Boxes may come in any order. `metadata` goes into the safetensors header.
+// Errors: kInvalidArgument for a bad writer name or box, or a slice named twice.
+absl::StatusOr<ShardLayout> LayOutShard(
+    const std::string& writer, std::span<const Box> boxes,
+    const std::vector<std::pair<std::string, std::string>>& metadata = {});
+
 // Writes `<folder>/data/<writer>.safetensors` durably (temporary name, fdatasync, rename, sync of
 // the folder); makes data/ if missing. Slices may come in any order; empty boxes of non-empty
 // tensors are left out. No slices: a valid file without tensors. `metadata` goes into the
@@ -68,5 +83,10 @@ absl::StatusOr<ShardDigest> WriteShard(
     const std::string& folder, const std::string& writer, std::span<const Slice> slices,
     const std::vector<std::pair<std::string, std::string>>& metadata = {},
     FileSystem& files = PosixFiles());
+
+// The same from memory that already holds the file's bytes as `layout` says.
+absl::StatusOr<ShardDigest> WriteShardImage(const std::string& folder, const ShardLayout& layout,
+                                            std::span<const std::byte> image,
+                                            FileSystem& files = PosixFiles());
 
 }  // namespace muster::checkpoint

@@ -13,7 +13,7 @@ namespace muster::trainer::loop {
 namespace {
 
 // Unanswered requests kept while the coordinator is away; older saves are then worth nothing.
-constexpr size_t kWaitingMax = 2;
+constexpr size_t kWaitingMax = 4;
 
 std::string ToText(const std::vector<std::byte>& bytes) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -21,41 +21,55 @@ std::string ToText(const std::vector<std::byte>& bytes) {
 
 }  // namespace
 
-absl::StatusOr<std::string> CheckpointSaver::WriteOwnShard(uint64_t step,
-                                                           const std::vector<Section>& sections) {
-  MUSTER_ASSIGN_OR_RETURN(std::string folder, checkpoint::PrepareCheckpointFolder(
-                                                  options_.root, {step, options_.attempt}, files_));
-  std::vector<checkpoint::Slice> slices;
-  for (const Section& section : sections) {
-    slices.push_back({section.box, std::as_bytes(section.floats)});
-  }
-  const std::string writer = checkpoint::WriterName(static_cast<uint64_t>(groups_.world->rank()));
-  MUSTER_ASSIGN_OR_RETURN(checkpoint::ShardDigest digest,
-                          checkpoint::WriteShard(folder, writer, slices, {}, files_));
-  return checkpoint::SerializeDigest(digest);
+absl::Status CheckpointSaver::Begin(uint64_t step, const checkpoint::RunState& run,
+                                    std::vector<Section> sections, const std::string& next) {
+  if (begun_.size() == saves_.size()) MUSTER_RETURN_IF_ERROR(Finish());
+  BackgroundSave* save = &saves_[0];
+  if (!begun_.empty() && begun_.back().save == save) save = &saves_[1];
+  begun_.push_back({step, run, next, Stopwatch(), save});
+  save->Begin(options_.root, {step, options_.attempt},
+              checkpoint::WriterName(static_cast<uint64_t>(groups_.world->rank())),
+              std::move(sections));
+  return absl::OkStatus();
 }
 
-absl::StatusOr<bool> CheckpointSaver::Save(uint64_t step, const checkpoint::RunState& run,
-                                           const std::vector<Section>& sections,
-                                           const std::string& next) {
-  const Stopwatch watch;
-  const absl::StatusOr<std::string> digest = WriteOwnShard(step, sections);
+void CheckpointSaver::WaitCopied() {
+  if (!begun_.empty()) begun_.back().save->WaitCopied();
+}
+
+uint64_t CheckpointSaver::WrittenStep() const {
+  return !begun_.empty() && begun_.front().save->written() ? begun_.front().step : 0;
+}
+
+absl::Status CheckpointSaver::Finish() {
+  const Begun begun = std::move(begun_.front());
+  begun_.pop_front();
+  const absl::StatusOr<std::string> digest = begun.save->Take();
+  if (const std::string& why = begun.save->why_not_copied(); !why.empty() && !said_not_copied_) {
+    said_not_copied_ = true;
+    console_.problem(fmt::format("rank {}: training stands still while it saves: {}",
+                                 groups_.world->rank(), why));
+  }
   absl::Status outcome = Agree(*groups_.world, digest.status());
   if (outcome.ok()) {
     MUSTER_ASSIGN_OR_RETURN(
         std::vector<std::vector<std::byte>> all,
         groups_.world->AllGatherBytes(std::as_bytes(std::span(digest->data(), digest->size()))));
     absl::Status joined;
-    if (groups_.first()) joined = Join(step, run, all, watch);
+    if (groups_.first()) joined = Join(begun.step, begun.run, all, begun.watch);
     outcome = Agree(*groups_.world, joined);
   }
-  if (outcome.ok()) return true;
-  if (!SaidByAll(outcome)) return outcome;
+  if (outcome.ok() || !SaidByAll(outcome)) return outcome;
   if (groups_.first()) {
-    console_.problem(
-        fmt::format("save of step {} failed: {}; {}", step, std::string(outcome.message()), next));
+    console_.problem(fmt::format("save of step {} failed: {}; {}", begun.step,
+                                 std::string(outcome.message()), begun.next));
   }
-  return false;
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointSaver::FinishAll() {
+  while (!begun_.empty()) MUSTER_RETURN_IF_ERROR(Finish());
+  return absl::OkStatus();
 }
 
 absl::Status CheckpointSaver::Join(uint64_t step, const checkpoint::RunState& run,

@@ -35,6 +35,15 @@ void AddMoments(const Piece& piece, optim::Optimizer& optimizer, std::vector<Sec
 
 }  // namespace
 
+std::vector<checkpoint::Slice> SlicesOf(const std::vector<Section>& sections) {
+  std::vector<checkpoint::Slice> slices;
+  slices.reserve(sections.size());
+  for (const Section& section : sections) {
+    slices.push_back({section.box, std::as_bytes(section.floats)});
+  }
+  return slices;
+}
+
 std::vector<Section> OwnedSections(const parallel::ParameterTable& table,
                                    const optim::ShardPlan& plan, std::span<float> params,
                                    optim::Optimizer& optimizer) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "checkpoint/box.h"
+#include "checkpoint/shard.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/shard_plan.h"
 #include "trainer/parallel/parameter_table.h"
@@ -18,6 +19,9 @@ struct Section {
   checkpoint::Box box;
   std::span<float> floats;
 };
+
+// The sections as the bytes a shard is made of.
+std::vector<checkpoint::Slice> SlicesOf(const std::vector<Section>& sections);
 
 // What this rank writes: its shares, so that over all ranks every box is written once; replicated
 // parameters come from tensor rank 0.

@@ -13,12 +13,13 @@ namespace {
 struct Header {
   uint64_t stop = 0;
   uint64_t save = 0;
+  uint64_t written = 0;
   uint64_t losses = 0;
   uint64_t squares = 0;
 };
 
 std::vector<std::byte> Pack(const StepReport& report) {
-  const Header header{report.stop ? 1u : 0u, report.save, report.losses.size(),
+  const Header header{report.stop ? 1u : 0u, report.save, report.written, report.losses.size(),
                       report.squares.size()};
   std::vector<std::byte> bytes(sizeof(header) + (header.losses + header.squares) * sizeof(double));
   std::byte* place = bytes.data();
@@ -38,7 +39,7 @@ StepReport Unpack(const std::vector<std::byte>& bytes) {
   std::memcpy(&header, bytes.data(), sizeof(header));
   CHECK(bytes.size() == sizeof(header) + (header.losses + header.squares) * sizeof(double),
         "a step report of {} bytes", bytes.size());
-  StepReport report{header.stop != 0, header.save, {}, {}};
+  StepReport report{header.stop != 0, header.save, header.written, {}, {}};
   const std::byte* place = bytes.data() + sizeof(header);
   report.losses.resize(header.losses);
   if (header.losses > 0) std::memcpy(report.losses.data(), place, header.losses * sizeof(double));
@@ -77,7 +78,9 @@ absl::StatusOr<StepSummary> ExchangeReports(RankGroups& groups, const optim::Sha
   std::vector<StepReport> reports;
   for (const std::vector<std::byte>& bytes : all) reports.push_back(Unpack(bytes));
   StepSummary summary;
+  summary.written = true;
   for (const StepReport& report : reports) {
+    summary.written = summary.written && report.written != 0;
     summary.stop = summary.stop || report.stop;
     summary.save = std::max(summary.save, report.save);
   }

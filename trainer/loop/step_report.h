@@ -14,6 +14,7 @@ namespace muster::trainer::loop {
 struct StepReport {
   bool stop = false;
   uint64_t save = 0;
+  uint64_t written = 0;         // CheckpointSaver::WrittenStep
   std::vector<double> losses;   // sum of nats, per micro-batch of this rank
   std::vector<double> squares;  // of this rank's gradient blocks, its shares in bucket order
 };
@@ -21,6 +22,7 @@ struct StepReport {
 struct StepSummary {
   bool stop = false;
   uint64_t save = 0;     // the largest
+  bool written = false;  // every rank is through with its oldest save
   double loss_sum = 0;   // nats, micro-batches added in global order
   double grad_norm = 0;  // blocks added in flat order, tensor rank by tensor rank
 };

@@ -57,7 +57,9 @@ class Training {
   absl::Status Step();
   absl::Status Evaluate();
   checkpoint::RunState StateOfRun() const;
-  absl::StatusOr<bool> Save(const std::string& next);
+  absl::Status BeginSave(const std::string& next);
+  absl::Status FinishSaves(bool all);
+  double WaitCopied();  // the seconds it took
   // Saves and waits for the commit, again and again for at most `seconds`.
   absl::StatusOr<bool> SaveForSure(double seconds);
   std::string NextTry() const;
@@ -90,7 +92,9 @@ class Training {
   uint64_t next_sample_ = 0;  // global number
   uint64_t tokens_ = 0;
   uint64_t first_step_ = 0;
-  uint64_t saved_step_ = 0;
+  uint64_t loaded_step_ = 0;  // this job's own checkpoint it went on from
+  uint64_t begun_step_ = 0;   // of the newest save
+  bool all_written_ = false;  // of the oldest save on its way, by every rank
   uint64_t save_orders_done_ = 0;
   bool stop_ = false;
   uint64_t save_order_ = 0;
@@ -177,7 +181,7 @@ absl::Status Training::Start() {
     Say("starting from random weights");
   }
   first_step_ = step_;
-  saved_step_ = resumed.has_value() && !resumed->from_init ? step_ : 0;
+  loaded_step_ = resumed.has_value() && !resumed->from_init ? step_ : 0;
   page_.fields.step = step_;
   page_.fields.first_step = step_;
   page_.fields.load_seconds = watch.Seconds();
@@ -250,6 +254,7 @@ absl::Status Training::Step() {
   }
   report.stop = link_ != nullptr && link_->WantedStop();
   report.save = link_ == nullptr ? 0 : link_->WantedSave();
+  report.written = saver_->WrittenStep();
   MUSTER_ASSIGN_OR_RETURN(StepSummary summary, ExchangeReports(groups_, plan_, report));
   loss_ = summary.loss_sum / target_tokens;
   if (!std::isfinite(summary.grad_norm) || !std::isfinite(loss_)) {
@@ -258,6 +263,7 @@ absl::Status Training::Step() {
                                     "train.optimizer.lr or lengthen warmup_steps, and resume",
                                     number, loss_, summary.grad_norm));
   }
+  const double stall = WaitCopied();
   const double lr = optim::LearningRate(config_.schedule, number);
   MUSTER_RETURN_IF_ERROR(optimizer_->Update(
       *reducer_, lr, optim::ClipScale(summary.grad_norm, config_.clip), number, params_.span()));
@@ -266,7 +272,8 @@ absl::Status Training::Step() {
   tokens_ += static_cast<uint64_t>(target_tokens);
   stop_ = summary.stop;
   save_order_ = summary.save;
-  const double seconds = watch.Seconds();
+  all_written_ = summary.written;
+  const double seconds = watch.Seconds() - stall;
   page_.fields.step = step_;
   page_.fields.micro_step = 0;
   page_.fields.loss = loss_;
@@ -321,30 +328,46 @@ std::string Training::NextTry() const {
                      std::min((step_ / every + 1) * every, config_.steps));
 }
 
-absl::StatusOr<bool> Training::Save(const std::string& next) {
+double Training::WaitCopied() {
+  const Stopwatch watch;
+  saver_->WaitCopied();
+  const double seconds = watch.Seconds();
+  page_.fields.checkpoint_seconds += seconds;
+  return seconds;
+}
+
+absl::Status Training::BeginSave(const std::string& next) {
   const Stopwatch watch;
   page_.Enter(MUSTER_PHASE_SAVE);
-  MUSTER_ASSIGN_OR_RETURN(
-      bool saved,
-      saver_->Save(step_, StateOfRun(),
-                   OwnedSections(model_->table(), plan_, params_.span(), *optimizer_), next));
-  if (saved) saved_step_ = step_;
+  MUSTER_RETURN_IF_ERROR(
+      saver_->Begin(step_, StateOfRun(),
+                    OwnedSections(model_->table(), plan_, params_.span(), *optimizer_), next));
+  begun_step_ = step_;
   page_.fields.checkpoint_seconds += watch.Seconds();
   page_.Publish();
-  return saved;
+  return absl::OkStatus();
+}
+
+absl::Status Training::FinishSaves(bool all) {
+  const Stopwatch watch;
+  MUSTER_RETURN_IF_ERROR(all ? saver_->FinishAll() : saver_->Finish());
+  page_.fields.checkpoint_seconds += watch.Seconds();
+  page_.Publish();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Training::SaveForSure(double seconds) {
   const Stopwatch watch;
-  bool saved = saved_step_ == step_;
+  page_.Enter(MUSTER_PHASE_SAVE);
   while (true) {
-    if (!saved) {
-      MUSTER_ASSIGN_OR_RETURN(saved, Save("trying again"));
+    if (begun_step_ != step_ && loaded_step_ != step_) {
+      MUSTER_RETURN_IF_ERROR(BeginSave("trying again"));
     }
+    MUSTER_RETURN_IF_ERROR(FinishSaves(true));
     MUSTER_ASSIGN_OR_RETURN(bool committed,
                             saver_->Settle(step_, std::max(1.0, seconds - watch.Seconds())));
     if (committed || step_ == first_step_) return true;
-    saved = false;
+    begun_step_ = 0;
     char again = watch.Seconds() < seconds ? 1 : 0;
     MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&again, 1)), 0));
     if (again == 0) return false;
@@ -356,12 +379,13 @@ absl::StatusOr<bool> Training::SaveForSure(double seconds) {
 absl::StatusOr<TrainingResult> Training::Run() {
   while (!last() && !stop_) {
     MUSTER_RETURN_IF_ERROR(Step());
+    if (all_written_) MUSTER_RETURN_IF_ERROR(FinishSaves(false));
     saver_->Poll();
     const uint64_t every = config_.eval_every_steps;
     if (last() || (every > 0 && step_ % every == 0)) MUSTER_RETURN_IF_ERROR(Evaluate());
     const bool due = config_.save_every_steps > 0 && step_ % config_.save_every_steps == 0;
     if ((due || save_order_ > save_orders_done_) && !last() && !stop_) {
-      MUSTER_RETURN_IF_ERROR(Save(NextTry()).status());
+      MUSTER_RETURN_IF_ERROR(BeginSave(NextTry()));
       save_orders_done_ = save_order_;
     }
   }

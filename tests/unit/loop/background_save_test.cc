@@ -1,0 +1,147 @@
+// Saves that run beside training: the shard holds the state of its step, whatever happens after.
+#include "trainer/loop/background_save.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <numeric>
+
+#include "checkpoint/commit.h"
+#include "checkpoint/load.h"
+#include "checkpoint/manifest.h"
+#include "checkpoint/shard.h"
+#include "tests/unit/loop/failing_files.h"
+#include "tests/unit/loop/job.h"
+#include "trainer/loop/save_memory.h"
+
+namespace muster::trainer::loop {
+namespace {
+
+using testing::HasSubstr;
+
+// A disk on which nothing can be created until the door is opened.
+class SlowFiles : public FailingFiles {
+ public:
+  SlowFiles() : FailingFiles("no such word") {}
+
+  absl::StatusOr<std::unique_ptr<checkpoint::WritableFile>> Create(
+      const std::string& path) override {
+    std::unique_lock<std::mutex> lock(mutex_);
+    opened_.wait(lock, [this] { return open_; });
+    return FailingFiles::Create(path);
+  }
+  void Open() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      open_ = true;
+    }
+    opened_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool open_ = false;
+};
+
+class BackgroundSaveTest : public testing::Test {
+ protected:
+  BackgroundSaveTest() { std::iota(weights_.begin(), weights_.end(), 1.0f); }
+
+  std::vector<Section> Sections() {
+    return {{checkpoint::WholeTensor("w", checkpoint::DType::kF32, {kCount}), weights_}};
+  }
+  // What the shard says the weights were.
+  std::vector<float> Saved(const checkpoint::CheckpointId& id, const std::string& digest) const {
+    const auto parsed = checkpoint::ParseDigest(digest);
+    EXPECT_TRUE(parsed.ok()) << parsed.status();
+    const auto manifest =
+        checkpoint::BuildManifest(id.step, id.attempt, "job", {}, std::vector{*parsed});
+    EXPECT_TRUE(manifest.ok()) << manifest.status();
+    const std::string folder = folder_.path() + "/" + checkpoint::CheckpointFolder(id);
+    EXPECT_TRUE(checkpoint::WriteManifest(folder, *manifest).ok());
+    EXPECT_TRUE(
+        checkpoint::Commit(folder, {id.step, id.attempt, /*epoch=*/0, manifest->sha256}).ok());
+    std::vector<float> read(kCount);
+    const std::vector<checkpoint::Request> requests = {
+        {checkpoint::WholeTensor("w", checkpoint::DType::kF32, {kCount}),
+         std::as_writable_bytes(std::span(read))}};
+    const auto loaded = checkpoint::Load(folder, *manifest, requests);
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return read;
+  }
+
+  static constexpr size_t kCount = 100'000;
+  std::vector<float> weights_ = std::vector<float>(kCount);
+  TempFolder folder_;
+};
+
+TEST_F(BackgroundSaveTest, WhatChangesAfterTheCopyIsNotSaved) {
+  SlowFiles files;
+  BackgroundSave save(files);
+  const std::vector<float> then = weights_;
+  save.Begin(folder_.path(), {7, 1}, "w00000", Sections());
+  save.WaitCopied();  // while nothing is on the disk yet
+  EXPECT_FALSE(save.written());
+  std::fill(weights_.begin(), weights_.end(), -1.0f);
+  files.Open();
+  const auto digest = save.Take();
+  ASSERT_TRUE(digest.ok()) << digest.status();
+  EXPECT_EQ(Saved({7, 1}, *digest), then);
+  EXPECT_EQ(save.why_not_copied(), "");
+}
+
+TEST_F(BackgroundSaveTest, IsUsedAgainAndAgain) {
+  BackgroundSave save(checkpoint::PosixFiles());
+  for (uint64_t step = 1; step <= 5; ++step) {
+    weights_[step] = -static_cast<float>(step);
+    const std::vector<float> then = weights_;
+    save.Begin(folder_.path(), {step, 1}, "w00000", Sections());
+    save.WaitCopied();
+    weights_[0] += 1;
+    const auto digest = save.Take();
+    ASSERT_TRUE(digest.ok()) << digest.status();
+    EXPECT_EQ(Saved({step, 1}, *digest), then) << "step " << step;
+  }
+}
+
+TEST_F(BackgroundSaveTest, AFullDiskIsToldByTake) {
+  FailingFiles files("step-");
+  BackgroundSave save(files);
+  save.Begin(folder_.path(), {7, 1}, "w00000", Sections());
+  save.WaitCopied();
+  const auto digest = save.Take();
+  EXPECT_EQ(digest.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(digest.status().message()), HasSubstr("no space left"));
+  FailingFiles fine("no such word");
+  BackgroundSave next(fine);
+  next.Begin(folder_.path(), {8, 1}, "w00000", Sections());
+  EXPECT_TRUE(next.Take().ok());
+}
+
+TEST_F(BackgroundSaveTest, EndsWithASaveOnItsWay) {
+  {
+    BackgroundSave save(checkpoint::PosixFiles());
+    save.Begin(folder_.path(), {7, 1}, "w00000", Sections());
+  }
+  weights_.clear();  // nobody reads it any more
+}
+
+TEST(SaveMemoryTest, IsRefusedWhenTheMachineHasNotThatMuch) {
+  SaveMemory memory;
+  const uint64_t available = AvailableMemory();
+  ASSERT_GT(available, 0u);
+  const absl::Status refused = memory.Reserve(available + (1ull << 30));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("MB available"));
+  EXPECT_TRUE(memory.bytes().empty());
+  ASSERT_TRUE(memory.Reserve(1 << 20).ok());
+  const std::byte* at = memory.bytes().data();
+  ASSERT_TRUE(memory.Reserve(1 << 10).ok());
+  EXPECT_EQ(memory.bytes().data(), at) << "a smaller one takes the memory there is";
+}
+
+}  // namespace
+}  // namespace muster::trainer::loop
