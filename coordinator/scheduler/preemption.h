@@ -8,9 +8,9 @@
 //   spare     preemptible jobs on its own hot spares.
 // Least work lost per slot goes first, which is the time since the last commit. Victims that turn
 // out not to be needed are spared. Nobody is taken unless the job then fits entirely, and gets the
-// slots: jobs before it in the order that wait for room could claim them first. That is asked twice,
-// with all others still there and with those gone that must end by then. What ends early in between
-// can still make it vain, seldom.
+// slots: jobs before it in the order that wait for room could claim them first. That is asked
+// twice, with all others still there and with those gone that must end by then. What ends early in
+// between can still make it vain, seldom.
 //
 // Why it never loops: a victim stands behind the job it went for. By priority and by queue that is
 // the order itself. A borrower never is entitled when it waits again: it did not fit in its queue's
