@@ -25,7 +25,9 @@ std::string CheckpointRefTable(const v1::Job& job, const std::string& margin) {
   for (int i = job.checkpoints_size() - 1; i >= 0; --i) {
     const v1::CheckpointRef& ref = job.checkpoints(i);
     table.AddRow({margin + std::to_string(ref.step()), std::to_string(ref.attempt()),
-                  ref.committed() ? "committed" : "permitted",
+                  ref.bad()         ? "marked bad"
+                  : ref.committed() ? "committed"
+                                    : "permitted",
                   ref.bytes() == 0 ? "-" : BytesText(ref.bytes()), ShortHex(ref.manifest_sha256()),
                   TimeText(ref.time_unix_ms())});
   }

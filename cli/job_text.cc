@@ -52,13 +52,37 @@ int EndOfRow(const google::protobuf::RepeatedPtrField<v1::NodeShare>& shares, in
   return end;
 }
 
+// "every 20 steps (31 s); recommended: 9 steps (14 s) at one failure per 3.1 h, a save costs 0.2 s"
+std::string AdviceText(const v1::CheckpointAdvice& advice) {
+  const auto span = [](double seconds) { return DurationText(absl::Seconds(seconds)); };
+  const auto steps = [&](uint64_t count) {
+    return fmt::format("{} step{} ({})", count, count == 1 ? "" : "s",
+                       span(static_cast<double>(count) * advice.step_seconds()));
+  };
+  return fmt::format(
+      "Saving:       every {}; recommended: {} at one failure per {}, a save costs {}\n",
+      steps(advice.every_steps()), steps(advice.recommended_steps()), span(advice.mtbf_seconds()),
+      span(advice.save_seconds()));
+}
+
+// How the attempt repairs the one before: "replace", "shrink to data 2"; "-" for nothing.
+std::string RepairText(const v1::Attempt& attempt) {
+  std::string text = attempt.rung() == v1::RUNG_UNSPECIFIED ? "" : spec::EnumWord(attempt.rung());
+  for (const v1::Axis& axis : attempt.mesh()) {
+    if (axis.name() != "data") continue;
+    text += fmt::format("{}data {}", text.empty() ? "" : ", ", axis.size());
+  }
+  return text.empty() ? "-" : text;
+}
+
 std::string AttemptsText(const v1::Job& job, int64_t now) {
-  Table table({"  ATTEMPT", "STATE", "OUTCOME", "NODES", "STEPS", "TIME", "CAUSE"});
+  Table table({"  ATTEMPT", "BY", "STATE", "OUTCOME", "NODES", "STEPS", "TIME", "CAUSE"});
   for (const v1::Attempt& attempt : job.attempts()) {
     const int64_t end = attempt.end_unix_ms() != 0 ? attempt.end_unix_ms() : now;
     const bool ended = attempt.state() == v1::ATTEMPT_STATE_ENDED;
-    table.AddRow({fmt::format("  {}", attempt.number()), spec::EnumWord(attempt.state()),
-                  ended ? spec::EnumWord(attempt.outcome()) : "-", NodesOf(attempt),
+    table.AddRow({fmt::format("  {}", attempt.number()), RepairText(attempt),
+                  spec::EnumWord(attempt.state()), ended ? spec::EnumWord(attempt.outcome()) : "-",
+                  NodesOf(attempt),
                   fmt::format("{}..{}", attempt.first_step(), attempt.last_step()),
                   SinceText(attempt.start_unix_ms(), end),
                   attempt.cause().text().empty() ? "-" : attempt.cause().text()});
@@ -174,6 +198,7 @@ std::string JobDescription(const v1::Job& job, int64_t now) {
       out += fmt::format("  | {}\n", Printable(line));
     }
   }
+  if (job.has_checkpoint_advice()) out += AdviceText(job.checkpoint_advice());
   if (job.checkpoints_size() > 0) {
     out +=
         fmt::format("Checkpoints:  {}\n{}", job.checkpoints_size(), CheckpointRefTable(job, "  "));

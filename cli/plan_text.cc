@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/job_text.h"
+#include "common/duration.h"
 #include "common/hostlist.h"
 #include "common/terminal.h"
 
@@ -41,6 +42,11 @@ std::string PlanText(const v1::PlanJobResponse& plan, int64_t now) {
   if (plan.spares_size() > 0) {
     out += fmt::format("  spares   {}\n",
                        Printable(FormatHostlist({plan.spares().begin(), plan.spares().end()})));
+  }
+  if (plan.mtbf_seconds() > 0) {
+    out +=
+        fmt::format("  failures one per {} expected on so many nodes; hot spares recommended: {}\n",
+                    DurationText(absl::Seconds(plan.mtbf_seconds())), plan.recommended_spares());
   }
   if (plan.preempts_size() > 0) {
     out += fmt::format("  preempts {}; saved first, to go on later\n", JobsText(plan.preempts()));

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "common/status.h"
+#include "spec/data_sizes.h"
 #include "spec/mesh.h"
 #include "spec/yaml.h"
 
@@ -24,6 +25,9 @@ absl::StatusOr<int> Validate(const Session& session, const std::string& file) {
     case OutputFormat::kWide:
       fmt::print("{}: job \"{}\" is valid: {} ranks, {}\n", file, spec.name(),
                  spec::RankCount(spec), spec::MeshText(spec));
+      if (const std::string sizes = spec::DataSizesText(spec); !sizes.empty()) {
+        fmt::print("usable sizes: {}\n", sizes);
+      }
       break;
   }
   return kExitOk;

@@ -94,6 +94,7 @@ const std::vector<Key>& Keys() {
       Chance("worker.crash_in_step", &Case::worker_crash_in_step,
              "a worker dies between two actions of one step"),
       Chance("save.fails", &Case::save_fails, "a checkpoint cannot be written"),
+      Chance("save.bad", &Case::bad_saves, "no resume gets through what was committed"),
       Chance("spawn.fails", &Case::spawn_fails, "a shim cannot be started"),
       Chance("harness.skip_sync", &Case::skip_sync,
              "broken on purpose: a batch counts as durable before it is"),
@@ -147,8 +148,8 @@ absl::Status SetJobField(JobKind& kind, const std::string& name, const std::stri
       {"priority", &JobKind::priority},     {"array", &JobKind::array},
       {"spares", &JobKind::spares}};
   static const std::vector<std::pair<const char*, double JobKind::*>> chances = {
-      {"weight", &JobKind::weight},       {"broken", &JobKind::broken},
-      {"depends", &JobKind::depends},     {"held", &JobKind::held},
+      {"weight", &JobKind::weight},       {"broken", &JobKind::broken},   {"bug", &JobKind::bug},
+      {"shrinks", &JobKind::shrinks},     {"depends", &JobKind::depends}, {"held", &JobKind::held},
       {"exclusive", &JobKind::exclusive}, {"lend", &JobKind::lend}};
   for (const auto& [key, member] : counts) {
     if (name != key) continue;

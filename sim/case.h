@@ -40,7 +40,9 @@ struct JobKind {
   Range time_limit{0, 0};
   Range array{0, 0};
   std::string queue;
-  double broken = 0;  // the chance that its ranks fail at start every time
+  double broken = 0;   // the chance that its ranks fail at start every time
+  double bug = 0;      // the chance that a rank fails in one of its steps, every time
+  double shrinks = 0;  // the chance that its data axis may get shorter
   double depends = 0;
   double held = 0;
   double exclusive = 0;
@@ -96,6 +98,7 @@ struct Case {
   Micros worker_crash = 0, worker_pause = 0, shim_crash = 0, rank_crash = 0, node_power = 0;
   Micros clock_jump = 0;
   // Chances.
+  double bad_saves = 0;  // of a commit, that no resume from it gets through
   double lose_request = 0, lose_reply = 0, repeat_request = 0;
   double coordinator_crash_in_step = 0, worker_crash_in_step = 0, save_fails = 0, spawn_fails = 0;
   // Faults of the harness itself: a rule of the daemons broken on purpose.

@@ -52,6 +52,17 @@ JobDraw DrawJob(const Case& conf, Random& dice, uint64_t number, uint64_t newest
   spec.mutable_train()->set_steps(static_cast<uint64_t>(std::max<int64_t>(1, draw(kind.steps))));
   spec.mutable_train()->set_seed(static_cast<uint64_t>(std::max<int64_t>(1, draw(kind.step))));
   if (dice.Chance(kind.broken)) spec.mutable_train()->mutable_data()->set_path("broken");
+  if (kind.bug > 0 && dice.Chance(kind.bug)) {
+    const uint64_t at = 1 + dice.Below(spec.train().steps());
+    spec.mutable_train()->mutable_data()->set_path(fmt::format("bug {}", at));
+  }
+  if (kind.shrinks > 0 && dice.Chance(kind.shrinks)) {
+    spec.mutable_mesh(0)->set_min(1 + static_cast<uint32_t>(dice.Below(data->size())));
+    // A batch that some sizes divide and some do not.
+    spec.mutable_train()->mutable_batch()->set_global(data->size() * 12);
+    spec.mutable_train()->mutable_batch()->set_micro(1);
+    if (dice.Chance(0.5)) spec.mutable_recovery()->mutable_grow_after()->set_seconds(5);
+  }
   spec.mutable_checkpoint()->set_every_steps(small(kind.save_every));
   spec.mutable_checkpoint()->set_keep(small(kind.keep));
   spec.mutable_checkpoint()->set_path("/checkpoints");

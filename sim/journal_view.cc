@@ -18,6 +18,33 @@ uint64_t WorldSize(const v1::JobSpec& spec) {
   return size;
 }
 
+int64_t GrowAfterMs(const v1::JobSpec& spec) {
+  const v1::RecoverySpec& recovery = spec.recovery();
+  if (!recovery.has_grow_after()) return 60'000;
+  return recovery.grow_after().seconds() * 1000 + recovery.grow_after().nanos() / 1'000'000;
+}
+
+uint64_t FailuresMax(const v1::JobSpec& spec) {
+  const uint32_t chosen = spec.recovery().attempts_without_progress();
+  return chosen == 0 ? 3 : chosen;
+}
+
+// Empty, or why the job must not run with this mesh.
+std::string WhyNotMesh(const v1::JobSpec& spec, const v1::AttemptStarted& started) {
+  if (started.mesh().empty()) return "";
+  if (started.mesh_size() != spec.mesh_size()) return "it has other axes";
+  for (int i = 0; i < spec.mesh_size(); ++i) {
+    const v1::Axis& asked = spec.mesh(i);
+    const uint32_t size = started.mesh(i).size();
+    if (size == asked.size()) continue;
+    if (asked.min() == 0 || size < asked.min() || size > asked.size()) {
+      return fmt::format("{} is {}, asked for is {}, at least {}", asked.name(), size, asked.size(),
+                         asked.min());
+    }
+  }
+  return "";
+}
+
 std::string QueueOf(const v1::JobSpec& spec) {
   return spec.schedule().queue().empty() ? "default" : spec.schedule().queue();
 }
@@ -95,10 +122,10 @@ std::string JournalView::DomainOf(const std::string& node, v1::Domain domain) co
   return name.empty() ? "of " + node : name;
 }
 
-std::string JournalView::CheckGang(const JobFacts& job, const AttemptFacts& attempt) const {
+std::string JournalView::CheckGang(const v1::JobSpec& spec, const AttemptFacts& attempt) const {
   std::set<uint64_t> ranks;
   for (const PlacedShare& share : attempt.shares) {
-    if (share.slots.size() != share.ranks.size() * SlotsPerRank(job.spec)) {
+    if (share.slots.size() != share.ranks.size() * SlotsPerRank(spec)) {
       return fmt::format("records: {} ranks on {} have {} slots", share.ranks.size(), share.node,
                          share.slots.size());
     }
@@ -106,20 +133,20 @@ std::string JournalView::CheckGang(const JobFacts& job, const AttemptFacts& atte
   }
   uint64_t placed = 0;
   for (const PlacedShare& share : attempt.shares) placed += share.ranks.size();
-  const uint64_t size = WorldSize(job.spec);
+  const uint64_t size = WorldSize(spec);
   if (ranks.size() != size || placed != size || *ranks.rbegin() != size - 1) {
     return fmt::format("records: a gang of {} ranks is placed with {}", size, placed);
   }
-  return CheckBlocks(job, attempt);
+  return CheckBlocks(spec, attempt);
 }
 
-std::string JournalView::CheckBlocks(const JobFacts& job, const AttemptFacts& attempt) const {
+std::string JournalView::CheckBlocks(const v1::JobSpec& spec, const AttemptFacts& attempt) const {
   std::map<uint64_t, std::string> node_of;
   for (const PlacedShare& share : attempt.shares) {
     for (const uint32_t rank : share.ranks) node_of[rank] = share.node;
   }
-  uint64_t block = WorldSize(job.spec);
-  for (const v1::Axis& axis : job.spec.mesh()) {
+  uint64_t block = WorldSize(spec);
+  for (const v1::Axis& axis : spec.mesh()) {
     const uint64_t inside = block;
     block /= axis.size();
     if (axis.within() == v1::DOMAIN_UNSPECIFIED) continue;
@@ -188,6 +215,15 @@ std::string JournalView::TakeStarted(const v1::AttemptStarted& started) {
                          id, after.job());
     }
   }
+  if (job.fruitless >= FailuresMax(job.spec)) {
+    return fmt::format(
+        "progress: attempt {} of job {} starts after {} failures in a row that "
+        "brought nothing",
+        started.attempt(), id, job.fruitless);
+  }
+  if (const std::string why = WhyNotMesh(job.spec, started); !why.empty()) {
+    return fmt::format("records: attempt {} of job {}: {}", started.attempt(), id, why);
+  }
   attempt.started = count_;
   attempt.shares = SharesOf(started);
   job.attempts = started.attempt();
@@ -217,7 +253,9 @@ std::string JournalView::TakeStarted(const v1::AttemptStarted& started) {
     }
   }
   live_.insert(id);
-  if (std::string wrong = CheckGang(job, attempt); !wrong.empty()) return wrong;
+  v1::JobSpec spec = job.spec;
+  if (!started.mesh().empty()) *spec.mutable_mesh() = started.mesh();
+  if (std::string wrong = CheckGang(spec, attempt); !wrong.empty()) return wrong;
   return CheckLimits(id, job);
 }
 
@@ -230,6 +268,13 @@ std::string JournalView::TakeEnded(const v1::AttemptEnded& ended) {
   }
   attempt.ended = count_;
   attempt.outcome = ended.outcome();
+  const bool progress = ended.last_step() > job.best_step || attempt.new_commit;
+  job.best_step = std::max(job.best_step, ended.last_step());
+  if (progress) {
+    job.fruitless = 0;
+  } else if (ended.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED) {
+    ++job.fruitless;
+  }
   job.live_attempt = 0;
   job.slots = 0;
   live_.erase(ended.job_id());
@@ -282,6 +327,38 @@ std::string JournalView::TakeJobEnded(const v1::JobEnded& ended) {
   return "";
 }
 
+void JournalView::TakeCommitted(const v1::CheckpointCommitted& committed) {
+  JobFacts& job = jobs_[committed.job_id()];
+  const uint64_t step = committed.checkpoint().step();
+  job.good.insert({step, committed.checkpoint().attempt()});
+  if (step <= job.best_commit) return;
+  job.best_commit = step;
+  attempts_[{committed.job_id(), committed.attempt()}].new_commit = true;
+}
+
+std::string JournalView::TakeMarkedBad(const v1::CheckpointMarkedBad& marked) {
+  JobFacts& job = jobs_[marked.job_id()];
+  job.good.erase({marked.step(), marked.attempt()});
+  job.bad.insert({marked.step(), marked.attempt()});
+  if (!job.good.empty() || marked.step() <= job.spec.checkpoint().every_steps()) return "";
+  return fmt::format("progress: the last checkpoint of job {}, at step {}, is marked bad",
+                     marked.job_id(), marked.step());
+}
+
+std::string JournalView::TakeStopping(const v1::AttemptStopping& stopping, int64_t time_ms) {
+  AttemptFacts& attempt = attempts_[{stopping.job_id(), stopping.attempt()}];
+  if (attempt.stopping == 0) attempt.stopping = count_;
+  attempt.outcome = stopping.outcome();
+  if (!stopping.grows()) return "";
+  JobFacts& job = jobs_[stopping.job_id()];
+  const int64_t since_ms = time_ms - job.grown_ms;
+  const bool early = job.grown_ms != 0 && since_ms < GrowAfterMs(job.spec);
+  job.grown_ms = time_ms;
+  if (!early) return "";
+  return fmt::format("progress: job {} is stopped to take more {} ms after the last time",
+                     stopping.job_id(), since_ms);
+}
+
 std::string JournalView::Take(const v1::Record& record) {
   ++count_;
   switch (record.record_case()) {
@@ -320,13 +397,8 @@ std::string JournalView::Take(const v1::Record& record) {
                         record.job_cancel_requested().job_id());
     case v1::Record::kAttemptStarted:
       return TakeStarted(record.attempt_started());
-    case v1::Record::kAttemptStopping: {
-      const v1::AttemptStopping& stopping = record.attempt_stopping();
-      AttemptFacts& attempt = attempts_[{stopping.job_id(), stopping.attempt()}];
-      if (attempt.stopping == 0) attempt.stopping = count_;
-      attempt.outcome = stopping.outcome();
-      return "";
-    }
+    case v1::Record::kAttemptStopping:
+      return TakeStopping(record.attempt_stopping(), record.time_unix_ms());
     case v1::Record::kAttemptEnded:
       return TakeEnded(record.attempt_ended());
     case v1::Record::kJobEnded:
@@ -352,8 +424,15 @@ std::string JournalView::Take(const v1::Record& record) {
     case v1::Record::kClusterCreated:
     case v1::Record::kAttemptMilestone:
     case v1::Record::kCheckpointCommitted:
+      TakeCommitted(record.checkpoint_committed());
+      return "";
     case v1::Record::kCheckpointForgotten:
+      for (const v1::CheckpointRef& ref : record.checkpoint_forgotten().checkpoints()) {
+        jobs_[record.checkpoint_forgotten().job_id()].good.erase({ref.step(), ref.attempt()});
+      }
+      return "";
     case v1::Record::kCheckpointMarkedBad:
+      return TakeMarkedBad(record.checkpoint_marked_bad());
     case v1::Record::kIncidentAcknowledged:
     case v1::Record::kNodeQuarantineSet:
     case v1::Record::kNodeTested:

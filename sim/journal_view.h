@@ -37,6 +37,7 @@ class JournalView {
     uint64_t ended = 0;
     v1::AttemptOutcome outcome = v1::ATTEMPT_OUTCOME_UNSPECIFIED;
     std::vector<PlacedShare> shares;
+    bool new_commit = false;  // of a step beyond all before
     bool live() const { return started > 0 && ended == 0; }
   };
   struct JobFacts {
@@ -52,6 +53,12 @@ class JournalView {
     uint64_t attempts = 0;
     uint64_t live_attempt = 0;  // 0 = none
     uint64_t slots = 0;         // held by it
+    uint64_t best_step = 0;     // any attempt finished
+    uint64_t best_commit = 0;
+    uint64_t fruitless = 0;  // failures of ranks in a row, with neither bettered
+    int64_t grown_ms = 0;    // when it was last stopped to take more; 0 = never
+    std::set<std::pair<uint64_t, uint64_t>> good;  // committed, not marked bad: step, attempt
+    std::set<std::pair<uint64_t, uint64_t>> bad;
   };
   struct NodeFacts {
     uint32_t slots = 0;
@@ -87,8 +94,11 @@ class JournalView {
   std::string TakeEnded(const v1::AttemptEnded& ended);
   std::string TakePermit(const v1::CommitPermitted& permit);
   std::string TakeJobEnded(const v1::JobEnded& ended);
-  std::string CheckGang(const JobFacts& job, const AttemptFacts& attempt) const;
-  std::string CheckBlocks(const JobFacts& job, const AttemptFacts& attempt) const;
+  std::string TakeMarkedBad(const v1::CheckpointMarkedBad& marked);
+  std::string TakeStopping(const v1::AttemptStopping& stopping, int64_t time_ms);
+  void TakeCommitted(const v1::CheckpointCommitted& committed);
+  std::string CheckGang(const v1::JobSpec& spec, const AttemptFacts& attempt) const;
+  std::string CheckBlocks(const v1::JobSpec& spec, const AttemptFacts& attempt) const;
   std::string CheckLimits(uint64_t id, const JobFacts& job) const;
   std::string DomainOf(const std::string& node, v1::Domain domain) const;
 

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "common/check.h"
+#include "sim/coordinator_process.h"
+#include "sim/journal_view.h"
 #include "sim/shim.h"
 #include "sim/storage.h"
 #include "sim/world.h"
@@ -34,6 +36,11 @@ uint64_t HashOf(const v1::StartRanks& start) {
   return hash;
 }
 
+// "bug 7" → 7
+uint64_t BugOf(const std::string& path) {
+  return path.rfind("bug ", 0) == 0 ? std::stoull(path.substr(4)) : 0;
+}
+
 }  // namespace
 
 // Two coordinators may both think of an attempt of that number: told apart by where it lies.
@@ -59,8 +66,38 @@ Training::Training(World* world, const v1::StartRanks& start, const v1::GangOrde
       keep_(gang.spec().checkpoint().keep()),
       step_span_(std::max<Micros>(1, static_cast<Micros>(gang.spec().train().seed()))),
       broken_(gang.spec().train().data().path() == "broken"),
+      bug_(BugOf(gang.spec().train().data().path())),
       nonce_(world->dice.Next()),
-      resume_(gang.resume().begin(), gang.resume().end()) {}
+      resume_(gang.resume().begin(), gang.resume().end()) {
+  CheckOrder(gang);
+}
+
+// What the nodes are told is what was recorded.
+void Training::CheckOrder(const v1::GangOrder& gang) const {
+  uint64_t size = 1;
+  for (const v1::Axis& axis : gang.spec().mesh()) size *= axis.size();
+  if (size != ranks_) {
+    world_->Fail(fmt::format("records: attempt {}.{} is ordered with {} ranks and a mesh of {}",
+                             job_, attempt_, ranks_, size));
+  }
+  if (world_->forked()) return;  // two stories
+  const JournalView::JobFacts* job = world_->leader()->disk().view.Job(job_);
+  for (const v1::CheckpointRef& ref : resume_) {
+    if (job == nullptr || job->bad.count({ref.step(), ref.attempt()}) == 0) continue;
+    world_->Fail(fmt::format("progress: attempt {}.{} is offered step {}, which is marked bad",
+                             job_, attempt_, ref.step()));
+  }
+}
+
+// The same answer every time.
+bool Training::Unreadable(const v1::CheckpointRef& ref) const {
+  if (world_->conf.bad_saves <= 0) return false;
+  uint64_t hash = job_ * 0x9e3779b97f4a7c15u + ref.step() * 1'000'003 + ref.attempt() * 7919;
+  hash ^= hash >> 29;
+  hash *= 0xbf58476d1ce4e5b9u;
+  hash ^= hash >> 32;
+  return static_cast<double>(hash % 1000) < world_->conf.bad_saves * 1000;
+}
 
 void Training::Join(Shim* shim) { shims_.push_back(shim); }
 
@@ -73,6 +110,7 @@ void Training::Leave(Shim* shim) {
 void Training::Hello() {
   if (++hellos_ < ranks_ || state_ != State::kGathering) return;
   state_ = State::kLoading;
+  loads_ = true;
   world_->agenda.After(world_->dice.Between(20 * kMilli, 200 * kMilli), [this, turn = ++turn_] {
     if (turn == turn_) Load();
   });
@@ -81,6 +119,7 @@ void Training::Hello() {
 void Training::Load() {
   for (const v1::CheckpointRef& ref : resume_) {
     if (!world_->storage->IsCommitted(uid_, ref)) continue;
+    if (Unreadable(ref)) return End(1);
     base_ = ref.step();
     break;
   }
@@ -117,6 +156,7 @@ void Training::PlanNext() {
   uint64_t next = target_;
   if (save_every_ > 0) next = std::min(next, (step / save_every_ + 1) * save_every_);
   if (stop_asked_) next = std::min(next, step + 1);
+  if (bug_ > 0) next = std::min(next, bug_);
   const Micros at = base_at_ + static_cast<Micros>(next - base_) * step_span_;
   world_->agenda.At(at, [this, turn = ++turn_, next] {
     if (turn == turn_ && state_ == State::kStepping) Reach(next);
@@ -124,6 +164,11 @@ void Training::PlanNext() {
 }
 
 void Training::Reach(uint64_t step) {
+  if (step == bug_) {
+    frozen_step_ = step - 1;
+    state_ = State::kEnding;
+    return End(1);
+  }
   const bool last = step >= target_ || stop_asked_;
   if (!last) {
     Save(step);
@@ -219,7 +264,7 @@ void Training::End(int code) {
 void Training::FillProgress(v1::Progress& progress) const {
   const uint64_t step = StepNow();
   const bool loaded = state_ != State::kGathering && state_ != State::kLoading && base_at_ > 0;
-  progress.set_phase(loaded ? v1::PHASE_STEP : v1::PHASE_INIT);
+  progress.set_phase(loaded ? v1::PHASE_STEP : loads_ ? v1::PHASE_LOAD : v1::PHASE_INIT);
   progress.set_target_steps(target_);
   progress.set_updates(loaded ? 2 + step - base_ : 1);
   if (!loaded) return;

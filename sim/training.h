@@ -46,6 +46,8 @@ class Training {
   uint64_t StepNow() const;
   Shim* Root() const;  // holds rank 0; nullptr = gone
   std::string ManifestOf(uint64_t step) const;
+  bool Unreadable(const v1::CheckpointRef& ref) const;
+  void CheckOrder(const v1::GangOrder& gang) const;
 
   World* const world_;
   const uint64_t job_;
@@ -57,12 +59,14 @@ class Training {
   const uint64_t keep_;
   const Micros step_span_;
   const bool broken_;
+  const uint64_t bug_;  // the step it never finishes; 0 = none
   const uint64_t nonce_;
   const std::vector<v1::CheckpointRef> resume_;
   std::vector<Shim*> shims_;
   State state_ = State::kGathering;
   uint64_t hellos_ = 0;
   uint64_t base_ = 0;   // resumed from
+  bool loads_ = false;  // or did
   Micros base_at_ = 0;  // when stepping began there
   uint64_t frozen_step_ = 0;
   uint64_t saving_ = 0;  // step of the save under way; 0 = none

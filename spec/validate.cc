@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/status.h"
+#include "spec/data_sizes.h"
 #include "spec/mesh.h"
 #include "spec/validate_schedule.h"
 #include "spec/validate_train.h"
@@ -142,6 +143,7 @@ std::vector<Problem> FindProblems(const v1::JobSpec& spec) {
     problems.push_back({"name", std::string(name.message())});
   }
   FindMeshProblems(spec, &problems);
+  FindMinProblems(spec, &problems);
   FindDomainProblems(spec, &problems);
   const uint32_t slots = spec.resources().slots_per_rank();
   if (slots == 0 || slots > kSlotsMax) {

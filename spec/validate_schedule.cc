@@ -21,6 +21,7 @@ constexpr int32_t kPriorityMax = 1000;
 constexpr uint32_t kArrayMax = 10'000;
 constexpr uint32_t kSparesMax = 100'000;
 constexpr int64_t kGraceSecondsMax = 3600;
+constexpr int64_t kGrowAfterSecondsMax = 7 * 24 * 3600;
 
 class ScheduleRules {
  public:
@@ -119,6 +120,9 @@ class ScheduleRules {
     if (recovery.lend_spares() && recovery.hot_spares() == 0 && recovery.spare_share() == 0) {
       Add("recovery.lend_spares",
           "true, but the job keeps no spares; give hot_spares or spare_share too");
+    }
+    if (recovery.has_grow_after()) {
+      TimeBetween("recovery.grow_after", recovery.grow_after(), 1, kGrowAfterSecondsMax);
     }
   }
 

@@ -17,11 +17,13 @@ using Json = nlohmann::ordered_json;
 Json MeshDocument(const v1::JobSpec& spec) {
   Json mesh = Json::object();
   for (const v1::Axis& axis : spec.mesh()) {
-    if (axis.within() == v1::DOMAIN_UNSPECIFIED) {
+    if (axis.within() == v1::DOMAIN_UNSPECIFIED && axis.min() == 0) {
       mesh[axis.name()] = axis.size();
-    } else {
-      mesh[axis.name()] = {{"size", axis.size()}, {"within", EnumWord(axis.within())}};
+      continue;
     }
+    Json& written = mesh[axis.name()] = {{"size", axis.size()}};
+    if (axis.within() != v1::DOMAIN_UNSPECIFIED) written["within"] = EnumWord(axis.within());
+    if (axis.min() != 0) written["min"] = axis.min();
   }
   return mesh;
 }

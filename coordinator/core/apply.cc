@@ -22,6 +22,8 @@ Attempt& LiveOf(Job& job, uint64_t number) {
 }
 
 void ApplyNodeJoined(ClusterState& state, const v1::NodeJoined& joined) {
+  const Node* known = state.nodes.Find(NodeId(joined.node()));
+  if (known == nullptr || known->dead) ++state.nodes_up;
   Node& node = state.nodes.FindOrAdd(NodeId(joined.node()));
   node.dead = false;
   node.dead_reason.clear();
@@ -72,6 +74,11 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
     attempt.left_slots.push_back(node.slots - std::min(node.slots, used));
   }
   *attempt.facts.mutable_spares() = started.spares();
+  attempt.facts.set_rung(started.rung());
+  *attempt.facts.mutable_mesh() = started.mesh();
+  if (!started.mesh().empty()) state.shortened.insert(job.id);
+  job.stepped_back = false;
+  job.waits_for_room = false;
   TakeRoom(state, job);
   SetSpares(state, job, started.spares());
   state.time_limits.Set(
@@ -111,8 +118,15 @@ void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_outcome(stopping.outcome());
   *attempt.facts.mutable_cause() = stopping.cause();
   KeepFailure(attempt, stopping, record.time_unix_ms());
+  attempt.grows = stopping.grows();
+  if (stopping.grows()) JobOf(state, stopping.job_id()).grown_unix_ms = record.time_unix_ms();
   if (attempt.stop_unix_ms != 0) return;  // a better cause; the time stands
   attempt.stop_unix_ms = record.time_unix_ms();
+  // A program that fails again and again says nothing about the nodes.
+  if (stopping.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED &&
+      stopping.blame() != v1::BLAME_PROGRAM && JobOf(state, stopping.job_id()).fruitless == 0) {
+    state.failure_rate.Count(record.time_unix_ms());
+  }
   if (stopping.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED ||
       stopping.outcome() == v1::ATTEMPT_OUTCOME_NODE_LOST) {
     attempt.facts.set_failure_unix_ms(record.time_unix_ms());
@@ -126,8 +140,15 @@ void CountProgress(Job& job, const Attempt& attempt) {
   if (fruitful) {
     job.fruitless = 0;
     job.first_error.clear();
+    job.failure_row.Clear();
   } else if (attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED) {
     if (job.fruitless++ == 0) job.first_error = CauseWithLastLine(attempt.facts.cause());
+    job.failure_row.Add({.outcome = attempt.facts.outcome(),
+                         .node = NodeId(attempt.facts.cause().node()),
+                         .phase = attempt.facts.cause().phase(),
+                         .first_step = attempt.facts.first_step(),
+                         .last_step = attempt.facts.last_step()},
+                        job.checkpoints);
   }
   job.not_before_unix_ms =
       attempt.facts.end_unix_ms() + absl::ToInt64Milliseconds(Backoff(job.fruitless));
@@ -155,6 +176,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_state(v1::ATTEMPT_STATE_ENDED);
   attempt.facts.set_outcome(ended.outcome());
   attempt.facts.set_end_unix_ms(record.time_unix_ms());
+  state.shortened.erase(job.id);
   attempt.facts.set_first_step(ended.first_step());
   attempt.facts.set_last_step(ended.last_step());
   attempt.facts.set_productive_seconds(ended.productive_seconds());
@@ -178,6 +200,7 @@ void ApplyAttemptMilestone(ClusterState& state, const v1::Record& record) {
     attempt.facts.set_first_step_unix_ms(record.time_unix_ms());
   } else {
     attempt.facts.set_state(v1::ATTEMPT_STATE_RUNNING);
+    if (!attempt.facts.mesh().empty()) state.plan_needed = true;  // it may grow from some time on
     attempt.facts.set_running_unix_ms(record.time_unix_ms());
   }
 }
@@ -203,11 +226,20 @@ void ApplyCheckpointCommitted(ClusterState& state, const v1::CheckpointCommitted
   job.committed_step = std::max(job.committed_step, committed.checkpoint().step());
   Attempt* attempt = job.FindAttempt(committed.attempt());
   if (newest && attempt != nullptr) attempt->new_checkpoint = true;
+  if (state.shortened.count(job.id) > 0) state.plan_needed = true;  // it may grow now
 }
 
 void ApplyCheckpointForgotten(ClusterState& state, const v1::CheckpointForgotten& forgotten) {
   Job& job = JobOf(state, forgotten.job_id());
   for (const v1::CheckpointRef& ref : forgotten.checkpoints()) job.checkpoints.Forget(ref);
+}
+
+void ApplyCheckpointMarkedBad(ClusterState& state, const v1::CheckpointMarkedBad& marked) {
+  Job& job = JobOf(state, marked.job_id());
+  job.checkpoints.MarkBad(marked.step(), marked.attempt());
+  job.failure_row.ForgetResumes();
+  job.stepped_back = true;
+  Touch(state, job);
 }
 
 void Change(ClusterState& state, const v1::Record& record) {
@@ -226,6 +258,8 @@ void Change(ClusterState& state, const v1::Record& record) {
       break;
     case v1::Record::kNodeDied: {
       Node& node = NodeOf(state, record.node_died().node());
+      if (!node.dead) --state.nodes_up;
+      state.failure_rate.Count(record.time_unix_ms());
       node.dead = true;
       node.dead_reason = record.node_died().reason();
       RefreshUsable(state, node);
@@ -288,11 +322,13 @@ void Change(ClusterState& state, const v1::Record& record) {
       ApplyCheckpointCommitted(state, record.checkpoint_committed());
       Touch(state, JobOf(state, record.checkpoint_committed().job_id()));
       break;
+    case v1::Record::kCheckpointMarkedBad:
+      ApplyCheckpointMarkedBad(state, record.checkpoint_marked_bad());
+      break;
     case v1::Record::kCheckpointForgotten:
       ApplyCheckpointForgotten(state, record.checkpoint_forgotten());
       Touch(state, JobOf(state, record.checkpoint_forgotten().job_id()));
       break;
-    case v1::Record::kCheckpointMarkedBad:
     case v1::Record::kIncidentAcknowledged:
     case v1::Record::kNodeQuarantineSet:
     case v1::Record::kNodeTested:
@@ -323,6 +359,7 @@ void Touch(ClusterState& state, Job& job) {
 std::optional<v1::JobEvent> ApplyRecord(ClusterState& state, const v1::Record& record) {
   ++state.revision;
   state.record_unix_ms = record.time_unix_ms();
+  state.failure_rate.Advance(record.time_unix_ms(), state.nodes_up);
   Change(state, record);
   std::optional<v1::JobEvent> event = EventOf(state, record);
   if (event) state.events.Push(*event);

@@ -45,6 +45,16 @@ Share* Attempt::ShareOf(const NodeId& node) {
   return at != by_node_.end() && shares[*at].node == node ? &shares[*at] : nullptr;
 }
 
+bool Attempt::can_reform() const {
+  bool some = false;
+  for (const SeenRank& rank : ranks) {
+    if (rank.counted == v1::RANK_STATE_EXITED) continue;
+    if (!rank.can_reform) return false;
+    some = true;
+  }
+  return some;
+}
+
 void Attempt::MarkLost(Share& share) {
   if (!share.done()) ++shares_done;
   share.lost = true;
@@ -64,6 +74,7 @@ std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptRepor
     one.state = rank.state();
     one.phase = rank.progress().phase();
     one.step = rank.progress().step();
+    one.can_reform = rank.can_reform();
     v1::RankState& seen = one.counted;
     const v1::RankState now = rank.error().empty() ? rank.state() : v1::RANK_STATE_EXITED;
     if (seen == v1::RANK_STATE_EXITED || now <= seen) continue;

@@ -41,6 +41,7 @@ struct SeenRank {
   bool reported = false;
   int64_t pid = 0;
   uint64_t step = 0;
+  bool can_reform = false;
 };
 
 // A rank that ended by itself, and badly.
@@ -65,6 +66,7 @@ struct Attempt {
   uint32_t ranks_clean = 0;     // exited 0 by themselves
   uint32_t shares_done = 0;
   bool failed_while_stopping = false;
+  bool grows = false;           // stops to be placed with more of its data axis; durable
   int64_t cause_exit_us = 0;    // when the rank named in the cause exited; 0 = not known
   int64_t broken_since_ms = 0;  // for the record of its failure; 0 = not known
   v1::Progress progress;        // rank 0's newest
@@ -75,6 +77,8 @@ struct Attempt {
   bool good() const { return live() && !stopping(); }
   bool all_done() const { return shares_done == shares.size(); }
   bool all_clean() const { return ranks_clean == ranks.size(); }
+  // Every rank that has not ended says that it can go on with new neighbours, and some has not.
+  bool can_reform() const;
 
   void Place(const google::protobuf::RepeatedPtrField<v1::NodeShare>& placed);
   void Unplace();  // forgets all but the facts

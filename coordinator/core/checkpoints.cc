@@ -30,13 +30,20 @@ void CheckpointLedger::Permit(const v1::CheckpointRef& ref) {
 }
 
 bool CheckpointLedger::Commit(const v1::CheckpointRef& ref) {
-  const v1::CheckpointRef* newest = NewestCommitted();
-  const bool newer = newest == nullptr || Newer(ref, *newest);
+  const bool beyond = !any_ || ref.step() > best_step_;
   const auto at = std::lower_bound(refs_.begin(), refs_.end(), ref, Newer);
   const auto kept = at != refs_.end() && Same(*at, ref) ? at : refs_.insert(at, ref);
   *kept = ref;
   kept->set_committed(true);
-  return newer;
+  any_ = true;
+  best_step_ = std::max(best_step_, ref.step());
+  return beyond;
+}
+
+void CheckpointLedger::MarkBad(uint64_t step, uint64_t attempt) {
+  for (v1::CheckpointRef& ref : refs_) {
+    if (ref.step() == step && ref.attempt() == attempt) ref.set_bad(true);
+  }
 }
 
 void CheckpointLedger::Forget(const v1::CheckpointRef& ref) {
@@ -45,7 +52,14 @@ void CheckpointLedger::Forget(const v1::CheckpointRef& ref) {
 
 const v1::CheckpointRef* CheckpointLedger::NewestCommitted() const {
   for (const v1::CheckpointRef& ref : refs_) {
-    if (ref.committed()) return &ref;
+    if (ref.committed() && !ref.bad()) return &ref;
+  }
+  return nullptr;
+}
+
+const v1::CheckpointRef* CheckpointLedger::CommittedBefore(const v1::CheckpointRef& ref) const {
+  for (const v1::CheckpointRef& other : refs_) {
+    if (other.committed() && !other.bad() && Newer(ref, other)) return &other;
   }
   return nullptr;
 }

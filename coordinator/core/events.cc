@@ -6,8 +6,8 @@
 
 #include "common/duration.h"
 #include "coordinator/core/causes.h"
+#include "coordinator/core/resize.h"
 #include "coordinator/core/state.h"
-#include "coordinator/scheduler/shape.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -22,12 +22,13 @@ std::string SizeText(uint64_t bytes) {
   return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
 }
 
-std::string MeshText(const v1::JobSpec& spec) {
+std::string MeshText(const google::protobuf::RepeatedPtrField<v1::Axis>& mesh) {
   std::string axes;
-  for (const v1::Axis& axis : spec.mesh()) {
+  uint64_t ranks = 1;
+  for (const v1::Axis& axis : mesh) {
     axes += fmt::format("{}{} {}", axes.empty() ? "" : " × ", axis.name(), axis.size());
+    ranks *= std::max(1u, axis.size());
   }
-  const uint32_t ranks = scheduler::ShapeOf(spec).ranks;
   return fmt::format("{} rank{}{}", ranks, ranks == 1 ? "" : "s",
                      axes.empty() ? "" : " (" + axes + ")");
 }
@@ -46,7 +47,8 @@ void Milestone(const Job& job, const Attempt& attempt, const v1::Record& record,
   const std::string since_start = SpanText(attempt.facts.start_unix_ms(), record.time_unix_ms());
   if (!reached.first_step()) {
     event.set_kind(v1::EVENT_KIND_RUNNING);
-    event.set_text(fmt::format("running: {} up after {}", MeshText(job.spec), since_start));
+    event.set_text(
+        fmt::format("running: {} up after {}", MeshText(MeshOf(job, attempt)), since_start));
   } else if (attempt.facts.number() == 1) {
     event.set_kind(v1::EVENT_KIND_FIRST_STEP);
     event.set_text(fmt::format("first step finished after {}", since_start));
@@ -103,7 +105,7 @@ std::string ChangedText(const Job& job, const v1::Record& record) {
   if (record.has_job_requeued()) {
     return with("sent back to the queue", record.job_requeued().reason());
   }
-  return "scaled to " + MeshText(job.spec);
+  return "scaled to " + MeshText(job.spec.mesh());
 }
 
 bool ChangedByAPerson(const v1::Record& record) {
@@ -150,6 +152,8 @@ uint64_t JobOf(const v1::Record& record) {
       return record.job_ended().job_id();
     case v1::Record::kCheckpointCommitted:
       return record.checkpoint_committed().job_id();
+    case v1::Record::kCheckpointMarkedBad:
+      return record.checkpoint_marked_bad().job_id();
     case v1::Record::kJobHeld:
       return record.job_held().job_id();
     case v1::Record::kJobSuspended:
@@ -161,7 +165,6 @@ uint64_t JobOf(const v1::Record& record) {
     case v1::Record::kQueueSet:
     case v1::Record::kCommitPermitted:
     case v1::Record::kCheckpointForgotten:
-    case v1::Record::kCheckpointMarkedBad:
     case v1::Record::kIncidentAcknowledged:
     case v1::Record::kNodeQuarantineSet:
     case v1::Record::kNodeTested:
@@ -219,7 +222,7 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
   if (record.has_job_submitted()) {
     event.set_kind(v1::EVENT_KIND_SUBMITTED);
     event.set_text(fmt::format("submitted{}: {}, {}", job->user.empty() ? "" : " by " + job->user,
-                               job->spec.name(), MeshText(job->spec)));
+                               job->spec.name(), MeshText(job->spec.mesh())));
   } else if (record.has_job_cancel_requested()) {
     event.set_kind(v1::EVENT_KIND_CANCELLING);
     event.set_text(job->cancel_reason.empty() ? "cancelling" : "cancelling: " + job->cancel_reason);
@@ -237,6 +240,11 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
     event.set_text(
         fmt::format("checkpoint at step {} committed ({})", ref.step(), SizeText(ref.bytes())));
     *event.mutable_checkpoint() = ref;
+  } else if (record.has_checkpoint_marked_bad()) {
+    const v1::CheckpointMarkedBad& marked = record.checkpoint_marked_bad();
+    event.set_kind(v1::EVENT_KIND_CHECKPOINT);
+    event.set_text(
+        fmt::format("checkpoint at step {} marked bad: {}", marked.step(), marked.reason()));
   } else if (!job->attempts.empty()) {
     const Attempt& attempt = job->attempts.back();
     if (record.has_attempt_started()) {

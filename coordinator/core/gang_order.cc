@@ -1,6 +1,7 @@
 #include "coordinator/core/gang_order.h"
 
 #include "common/hostlist.h"
+#include "coordinator/core/resize.h"
 #include "muster/v1/worker_stream.pb.h"
 
 namespace muster::coordinator::core {
@@ -9,6 +10,7 @@ const std::string& GangOrderOf(const Job& job, Attempt& attempt) {
   if (!attempt.gang_order.empty()) return attempt.gang_order;
   v1::GangOrder order;
   *order.mutable_spec() = job.spec;
+  *order.mutable_spec()->mutable_mesh() = MeshOf(job, attempt);
   v1::NodeRun* run = nullptr;
   std::string next;  // the name that would continue the run
   for (const v1::NodeShare& share : attempt.facts.shares()) {
@@ -20,7 +22,9 @@ const std::string& GangOrderOf(const Job& job, Attempt& attempt) {
     run->set_nodes(run->nodes() + 1);
     next = NextName(share.node());
   }
-  for (const v1::CheckpointRef& ref : job.checkpoints.refs()) *order.add_resume() = ref;
+  for (const v1::CheckpointRef& ref : job.checkpoints.refs()) {
+    if (!ref.bad()) *order.add_resume() = ref;
+  }
   order.set_array_id(job.array_id.value());
   order.set_array_index(job.array_index);
   attempt.gang_order = order.SerializeAsString();

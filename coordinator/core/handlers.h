@@ -32,7 +32,9 @@ void OnPauseQueue(Turn& turn, const PauseQueue& input);
 void OnSetNodeAdmission(Turn& turn, const SetNodeAdmission& input);
 
 // recovery.cc: how attempts and jobs end.
-void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::FailureCause& cause);
+// `grows`: it is placed again at once, with more of its data axis.
+void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::FailureCause& cause,
+                 bool grows = false);
 // A rank of a live attempt that is being stopped is gone, so the others of a trainer cannot save
 // any more: they would only wait for it until their grace is over.
 void StopWaitingForASave(Turn& turn, Job& job);

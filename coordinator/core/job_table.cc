@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "coordinator/core/resize.h"
 
 namespace muster::coordinator::core {
 
@@ -30,6 +31,7 @@ void Job::SetSpec(v1::JobSpec chosen) {
   spec = std::move(chosen);
   shape = scheduler::ShapeOf(spec);
   placement_class = scheduler::PlacementClass(spec);
+  shorter = ShorterShapesOf(spec);
 }
 
 void Job::ForgetWait() {

@@ -18,6 +18,7 @@
 #include "coordinator/core/attempt.h"
 #include "coordinator/core/checkpoints.h"
 #include "coordinator/core/dependencies.h"
+#include "coordinator/core/failure_row.h"
 #include "coordinator/core/spare_log.h"
 #include "coordinator/scheduler/shape.h"
 #include "muster/v1/job.pb.h"
@@ -29,8 +30,9 @@ struct Job {
   JobId id;
   std::string uid;
   v1::JobSpec spec;
-  scheduler::Shape shape;       // of the spec
-  std::string placement_class;  // of the spec; empty once the job ended
+  scheduler::Shape shape;                        // of the spec
+  std::vector<scheduler::ShorterShape> shorter;  // it may go on with after a failure, longest first
+  std::string placement_class;                   // of the spec; empty once the job ended
   std::string user;
   int64_t submit_unix_ms = 0;
   int64_t end_unix_ms = 0;
@@ -58,11 +60,15 @@ struct Job {
   uint64_t committed_step = 0;     // the newest ever committed
   uint32_t fruitless = 0;          // failed attempts in a row without progress
   std::string first_error;         // of the first of those
+  FailureRow failure_row;          // what they say together
+  bool stepped_back = false;       // a checkpoint was marked bad since the last attempt
   int64_t not_before_unix_ms = 0;  // the next attempt
+  int64_t grown_unix_ms = 0;       // when it was last stopped to take more room
   // Said again.
   v1::Progress progress;
   // What the last pass told, if it did.
   std::string waiting;
+  bool waits_for_room = false;  // since its last attempt; not only for a time to come
   absl::Time start_estimate = absl::InfiniteFuture();
 
   bool ended() const { return end_state != v1::JOB_STATE_UNSPECIFIED; }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/duration.h"
+#include "coordinator/core/advice.h"
 #include "coordinator/core/dependencies.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/view.h"
@@ -90,6 +91,10 @@ v1::PlanJobResponse PlanOne(const ClusterState& state, const v1::JobSpec& spec,
   if (forecast.start) {
     response.mutable_shares()->Assign(forecast.start->shares.begin(), forecast.start->shares.end());
     for (const NodeId& spare : forecast.start->spares) response.add_spares(spare.value());
+    const FailureRate rate = RateNow(state);
+    const uint64_t nodes = forecast.start->shares.size();
+    response.set_mtbf_seconds(rate.MtbfSeconds(nodes));
+    response.set_recommended_spares(SparesFor(nodes, rate.PerNodeHour(), kRepairHours));
   }
   if (forecast.at < absl::InfiniteFuture()) {
     response.set_start_unix_ms(absl::ToUnixMillis(forecast.at));

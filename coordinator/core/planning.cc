@@ -7,6 +7,8 @@
 
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/holds.h"
+#include "coordinator/core/ladder.h"
+#include "coordinator/core/resize.h"
 #include "coordinator/core/view.h"
 #include "coordinator/scheduler/place.h"
 
@@ -17,6 +19,26 @@ bool Crowded(const ClusterState& state) {
   return state.jobs.queued().size() + state.jobs.active().size() > state.options.plan_at_once;
 }
 
+bool OtherNodes(const Attempt& before, const std::vector<v1::NodeShare>& shares) {
+  std::set<std::string> left, right;
+  for (const v1::NodeShare& share : before.facts.shares()) left.insert(share.node());
+  for (const v1::NodeShare& share : shares) right.insert(share.node());
+  return left != right;
+}
+
+v1::Rung RungOfStart(const Job& job, const scheduler::Start& start) {
+  if (job.attempts.empty()) return v1::RUNG_UNSPECIFIED;
+  const Attempt& before = job.attempts.back();
+  const v1::AttemptOutcome outcome = before.facts.outcome();
+  return RungOf({.after_failure = outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED ||
+                                  outcome == v1::ATTEMPT_OUTCOME_NODE_LOST ||
+                                  outcome == v1::ATTEMPT_OUTCOME_DRAINED,
+                 .waited_for_room = job.waits_for_room,
+                 .stepped_back = job.stepped_back,
+                 .shorter = start.data != 0 && start.data < DataSizeOf(MeshOf(job, before)),
+                 .other_nodes = OtherNodes(before, start.shares)});
+}
+
 void StartJob(Turn& turn, scheduler::Start start) {
   Job& job = *turn.state().jobs.Find(start.job);
   v1::Record record;
@@ -24,8 +46,10 @@ void StartJob(Turn& turn, scheduler::Start start) {
   started->set_job_id(job.id.value());
   started->set_attempt(job.attempts.size() + 1);
   started->set_reason(start.reason);
+  started->set_rung(RungOfStart(job, start));
   for (v1::NodeShare& share : start.shares) *started->add_shares() = std::move(share);
   for (const NodeId& spare : start.spares) started->add_spares(spare.value());
+  if (start.data != 0) *started->mutable_mesh() = MeshWithData(job.spec, start.data);
   turn.Record(std::move(record));
   SendOrders(turn, job);
 }
@@ -44,6 +68,12 @@ void Preempt(Turn& turn, const scheduler::Preemption& preemption) {
   StopAttempt(turn, victim, v1::ATTEMPT_OUTCOME_PREEMPTED, cause);
 }
 
+void StopToGrow(Turn& turn, const scheduler::Growth& growth) {
+  v1::FailureCause cause;
+  cause.set_text(growth.reason);
+  StopAttempt(turn, *turn.state().jobs.Find(growth.job), v1::ATTEMPT_OUTCOME_RESIZED, cause, true);
+}
+
 // Of a crowd only those that were not told before are announced.
 void Tell(Turn& turn, std::vector<scheduler::Wait> waits) {
   ClusterState& state = turn.state();
@@ -53,6 +83,7 @@ void Tell(Turn& turn, std::vector<scheduler::Wait> waits) {
     const bool first = job.waiting.empty();
     const bool news = job.waiting != wait.reason;
     told.insert(wait.job);
+    job.waits_for_room = job.waits_for_room || !wait.held;
     job.waiting = std::move(wait.reason);
     job.start_estimate = wait.start_estimate;
     if (first || (news && !Crowded(state))) {
@@ -68,7 +99,7 @@ void Tell(Turn& turn, std::vector<scheduler::Wait> waits) {
 }  // namespace
 
 absl::Time PlanDue(const ClusterState& state) {
-  if (state.jobs.queued().empty()) return absl::InfiniteFuture();
+  if (state.jobs.queued().empty() && state.shortened.empty()) return absl::InfiniteFuture();
   const absl::Time due = state.plan_needed ? absl::InfinitePast() : state.plan_at;
   if (!Crowded(state)) return due;
   return std::max(due, state.planned_at + state.options.plan_interval);
@@ -81,13 +112,14 @@ void PlanIfNeeded(Turn& turn) {
   do {
     state.plan_needed = false;
     state.planned_at = turn.now();
-    state.planned_up_to = *state.jobs.queued().rbegin();
+    if (!state.jobs.queued().empty()) state.planned_up_to = *state.jobs.queued().rbegin();
     decisions = scheduler::RunPass(ViewOf(state).view);
     for (scheduler::Start& start : decisions.starts) StartJob(turn, std::move(start));
     for (const scheduler::Preemption& preemption : decisions.preemptions) Preempt(turn, preemption);
+    for (const scheduler::Growth& growth : decisions.growths) StopToGrow(turn, growth);
     // What it told the others was so before it started or stopped anybody: they are asked again.
   } while (!(decisions.starts.empty() && decisions.preemptions.empty()) &&
-           !state.jobs.queued().empty());
+           !(state.jobs.queued().empty() && state.shortened.empty()));
   state.plan_at = decisions.look_again;
   Tell(turn, std::move(decisions.waits));
 }

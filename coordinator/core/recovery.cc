@@ -6,19 +6,14 @@
 
 #include "common/check.h"
 #include "common/duration.h"
+#include "common/hostlist.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/room.h"
+#include "coordinator/core/situation.h"
 
 namespace muster::coordinator::core {
 namespace {
-
-constexpr uint32_t kFruitlessDefault = 3;
-
-uint32_t FruitlessMax(const v1::JobSpec& spec) {
-  const uint32_t chosen = spec.recovery().attempts_without_progress();
-  return chosen > 0 ? chosen : kFruitlessDefault;
-}
 
 // The last step some checkpoint of the attempt proves it finished.
 uint64_t ProvenStep(const Job& job, uint64_t attempt) {
@@ -69,18 +64,58 @@ void EndJob(Turn& turn, const Job& job, v1::JobState state, const std::string& r
   turn.Record(std::move(record));
 }
 
+bool IsFailure(v1::AttemptOutcome outcome) {
+  return outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED || outcome == v1::ATTEMPT_OUTCOME_NODE_LOST;
+}
+
 // What follows a failure, as far as can be said before the attempt is gone.
-std::string NextText(const Job& job, const Attempt& attempt, v1::AttemptOutcome outcome) {
-  if (job.cancel_requested) return "the job is being cancelled";
-  const bool fruitful = attempt.progress.step() > job.best_step || attempt.new_checkpoint;
-  if (outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED && !fruitful &&
-      job.fruitless + 1 >= FruitlessMax(job.spec)) {
-    return fmt::format("giving up after {} without progress", job.fruitless + 1);
+void SayRepair(const ClusterState& state, const Job& job, v1::AttemptStopping& stopping) {
+  if (job.cancel_requested || job.suspended) {
+    if (IsFailure(stopping.outcome())) {
+      stopping.set_next(job.cancel_requested ? "the job is being cancelled"
+                                             : "the job is suspended");
+    }
+    return;
   }
-  const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted();
-  const std::string from =
-      newest == nullptr ? "from the start" : fmt::format("from step {}", newest->step());
-  return fmt::format("restarting {} (attempt {})", from, attempt.facts.number() + 1);
+  const Repair repair = ChooseRepair(SituationOf(state, job, stopping.outcome(), stopping.cause()));
+  stopping.set_rung(repair.rung);
+  if (!IsFailure(stopping.outcome())) return;
+  stopping.set_next(repair.rung == v1::RUNG_STOP
+                        ? repair.reason
+                        : fmt::format("{} (attempt {})", repair.reason, stopping.attempt() + 1));
+}
+
+// Gives the newest checkpoint up when resumes from it keep failing.
+void MaybeStepBack(Turn& turn, const Job& job) {
+  const Situation situation = CheckpointSituation(job);
+  if (!MarksNewestBad(situation) || job.fruitless >= FailuresMax(job.spec)) return;
+  v1::Record record;
+  v1::CheckpointMarkedBad* marked = record.mutable_checkpoint_marked_bad();
+  marked->set_job_id(job.id.value());
+  marked->set_step(situation.newest_step);
+  marked->set_attempt(job.checkpoints.NewestCommitted()->attempt());
+  marked->set_reason(fmt::format(
+      "{} resumes from it failed; going on {}", situation.failed_resumes,
+      situation.has_older ? fmt::format("from step {}", situation.older_step) : "from the start"));
+  turn.Record(std::move(record));
+}
+
+// Why the job is given up: the first failure, and what speaks for the program or the machine.
+std::string GivenUpText(const Job& job) {
+  std::string text = fmt::format("failed after {} attempt{} without progress; first: {}",
+                                 job.fruitless, job.fruitless == 1 ? "" : "s", job.first_error);
+  const std::vector<NodeId>& nodes = job.failure_row.nodes();
+  if (nodes.size() > 1) {
+    std::vector<std::string> names;
+    for (const NodeId& node : nodes) names.push_back(node.value());
+    text += fmt::format("; it failed on {} alike", FormatHostlist(names));
+  }
+  const Situation situation = CheckpointSituation(job);
+  if (situation.failed_resumes >= kFailedResumesMax && !MarksNewestBad(situation)) {
+    text += fmt::format("; {} resumes from step {} failed, its only checkpoint",
+                        situation.failed_resumes, situation.newest_step);
+  }
+  return text;
 }
 
 std::string TimeLimitText(const Job& job) {
@@ -104,7 +139,8 @@ std::string SuccessText(const Turn& turn, const Job& job) {
 
 }  // namespace
 
-void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::FailureCause& cause) {
+void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::FailureCause& cause,
+                 bool grows) {
   Attempt* attempt = job.LiveAttempt();
   CHECK(attempt != nullptr, "job {} has no attempt to stop", job.id.value());
   v1::Record record;
@@ -113,8 +149,11 @@ void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::Fai
   stopping->set_attempt(attempt->facts.number());
   stopping->set_outcome(outcome);
   *stopping->mutable_cause() = cause;
-  if (outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED || outcome == v1::ATTEMPT_OUTCOME_NODE_LOST) {
-    stopping->set_next(NextText(job, *attempt, outcome));
+  stopping->set_grows(grows);
+  if (IsFailure(outcome) || outcome == v1::ATTEMPT_OUTCOME_DRAINED) {
+    SayRepair(turn.state(), job, *stopping);
+  }
+  if (IsFailure(outcome)) {
     stopping->set_since_unix_ms(attempt->broken_since_ms);
   }
   turn.Record(std::move(record));
@@ -157,6 +196,7 @@ void MaybeEndAttempt(Turn& turn, Job& job) {
     }
     MaybeFinishDrain(turn, node);
   }
+  if (!job.cancel_requested) MaybeStepBack(turn, job);
   MaybeEndJob(turn, job);
 }
 
@@ -172,10 +212,8 @@ void MaybeEndJob(Turn& turn, Job& job) {
   } else if (!job.attempts.empty() &&
              job.attempts.back().facts.outcome() == v1::ATTEMPT_OUTCOME_TIME_LIMIT) {
     EndJob(turn, job, v1::JOB_STATE_FAILED, TimeLimitText(job));
-  } else if (job.fruitless >= FruitlessMax(job.spec)) {
-    EndJob(turn, job, v1::JOB_STATE_FAILED,
-           fmt::format("failed after {} attempt{} without progress; first: {}", job.fruitless,
-                       job.fruitless == 1 ? "" : "s", job.first_error));
+  } else if (job.fruitless >= FailuresMax(job.spec)) {
+    EndJob(turn, job, v1::JOB_STATE_FAILED, GivenUpText(job));
   }
 }
 

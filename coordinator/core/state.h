@@ -12,6 +12,7 @@
 #include "coordinator/core/cluster.h"
 #include "coordinator/core/dependencies.h"
 #include "coordinator/core/events.h"
+#include "coordinator/core/failure_rate.h"
 #include "coordinator/core/job_table.h"
 #include "coordinator/core/ledger_sum.h"
 #include "coordinator/core/node_table.h"
@@ -54,6 +55,9 @@ struct ClusterState {
   NodeTable nodes;
   scheduler::Inventory inventory;  // room.h; usability is of this life only
   Timetable<JobId> time_limits;    // of attempts that are not being stopped
+  FailureRate failure_rate;
+  uint64_t nodes_up = 0;      // joined and not dead
+  std::set<JobId> shortened;  // with a live attempt on a shorter data axis than asked for
   QueueTable queues;
   LedgerSum ledger_of_ended;  // of all jobs that ended
   ArrayTable arrays;

@@ -8,16 +8,20 @@
 #include "common/duration.h"
 #include "coordinator/core/grace.h"
 #include "coordinator/core/holds.h"
+#include "coordinator/core/resize.h"
 #include "coordinator/core/room.h"
 
 namespace muster::coordinator::core {
 namespace {
 
 // After a restart: nothing is started before the nodes that were alive are back or given up.
+absl::Time HeldAfterRestartUntil(const ClusterState& state) {
+  return state.awaited.empty() ? absl::InfinitePast()
+                               : state.started_at + state.options.reconnect_grace;
+}
+
 std::string RestartHold(const ClusterState& state) {
-  if (state.awaited.empty() || state.now >= state.started_at + state.options.reconnect_grace) {
-    return "";
-  }
+  if (state.now >= HeldAfterRestartUntil(state)) return "";
   return fmt::format("waiting: {} of {} nodes not back since the coordinator started",
                      state.awaited.size(), state.nodes.all().size());
 }
@@ -40,7 +44,7 @@ bool Recovers(const Job& job) {
     case v1::ATTEMPT_OUTCOME_DRAINED:
       return true;
     case v1::ATTEMPT_OUTCOME_RESIZED:
-      return job.shape.slots() <= SlotsOf(last);
+      return last.grows || job.shape.slots() <= SlotsOf(last);
     case v1::ATTEMPT_OUTCOME_SUCCEEDED:
     case v1::ATTEMPT_OUTCOME_CANCELLED:
     case v1::ATTEMPT_OUTCOME_PREEMPTED:
@@ -79,6 +83,8 @@ scheduler::WaitingJob WaitingView(const scheduler::View& view, const Job& job) {
   waiting.user = &job.user;
   waiting.recovering = Recovers(job);
   waiting.array = LimitedArray(job.spec, job.array_id);
+  waiting.shorter = &job.shorter;
+  if (waiting.recovering) waiting.avoid = &job.failure_row.accused();
   if (!job.attempts.empty() && !job.requeued) {
     waiting.previous = &job.attempts.back().facts.shares();
     waiting.previous_attempt = job.attempts.back().facts.number();
@@ -98,7 +104,8 @@ scheduler::RunningJob::Then ThenOf(const Job& job, const Attempt& attempt) {
     case v1::ATTEMPT_OUTCOME_PREEMPTED:
       return Then::kWaits;
     case v1::ATTEMPT_OUTCOME_RESIZED:
-      return job.shape.slots() <= SlotsOf(attempt) ? Then::kRecovers : Then::kWaits;
+      return attempt.grows || job.shape.slots() <= SlotsOf(attempt) ? Then::kRecovers
+                                                                    : Then::kWaits;
     case v1::ATTEMPT_OUTCOME_RANK_FAILED:
     case v1::ATTEMPT_OUTCOME_NODE_LOST:
     case v1::ATTEMPT_OUTCOME_DRAINED:
@@ -152,6 +159,9 @@ scheduler::RunningJob RunningView(const ClusterState& state, const scheduler::Vi
                                        : started + scheduler::TimeLimitOf(job.spec);
   // What is killed, or late, still takes a moment to be gone.
   if (running.ends_by <= state.now) running.ends_by = state.now + view.options.late_by;
+  running.shorter = &job.shorter;
+  running.shape = &job.shape;
+  if (!IsHeld(state, job)) running.grow_at = std::max(GrowAt(job), HeldAfterRestartUntil(state));
   running.committed_at = started;
   const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted();
   if (newest != nullptr && newest->attempt() == attempt.facts.number()) {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "common/status.h"
+#include "coordinator/core/advice.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/holds.h"
@@ -119,6 +120,7 @@ v1::Job JobView(const ClusterState& state, const Job& job, bool full) {
   view.set_array_id(job.array_id.value());
   view.set_array_index(job.array_index);
   if (!full) return view;
+  if (auto advice = AdviceFor(state, job)) *view.mutable_checkpoint_advice() = *std::move(advice);
   for (const Attempt& attempt : job.attempts) *view.add_attempts() = AttemptView(attempt);
   if (const Attempt* attempt = job.LiveAttempt(); attempt != nullptr) {
     AddRanks(*attempt, view);

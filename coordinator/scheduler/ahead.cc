@@ -51,7 +51,10 @@ void Ahead::Start(const scheduler::Start& start) {
   running.queue = job.queue;
   running.user = job.user;
   running.shares = &shares_.back();
-  running.slots = job.shape->slots();
+  for (const v1::NodeShare& share : shares_.back()) {
+    running.slots += static_cast<uint64_t>(share.slots_size());
+  }
+  running.shorter = job.shorter;
   running.ends_by = view_.now + TimeLimitOf(*job.spec);
   running.committed_at = view_.now;
   running.array = job.array;

@@ -31,15 +31,17 @@ NodeRules::NodeRules(const Gang& gang, const Inventory& inventory, const Denied*
       waived_(waived) {
   if (applies(kDeviceRule)) device_ = Lower(gang.spec->resources().device());
   if (!applies(kExcludeRule)) return;
+  const auto exclude = [&](const NodeId& name) {
+    const NodeIndex node = inventory.Find(name);
+    if (node == Inventory::kNone) return;
+    excluded_.resize(inventory.size());
+    excluded_[node] = true;
+  };
+  if (gang.avoid != nullptr) std::for_each(gang.avoid->begin(), gang.avoid->end(), exclude);
   for (const std::string& hosts : gang.spec->placement().exclude()) {
     const auto names = ParseHostlist(hosts);
     if (!names.ok()) continue;  // refused when submitted
-    for (const std::string& name : *names) {
-      const NodeIndex node = inventory.Find(NodeId(name));
-      if (node == Inventory::kNone) continue;
-      excluded_.resize(inventory.size());
-      excluded_[node] = true;
-    }
+    for (const std::string& name : *names) exclude(NodeId(name));
   }
 }
 

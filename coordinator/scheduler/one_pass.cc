@@ -50,6 +50,7 @@ void OnePass::Run() {
     if (!more) break;
   }
   if (focus_) TellUnseen();
+  if (mode_ == Mode::kDecide) Grow();
 }
 
 uint64_t OnePass::work() const {
@@ -62,7 +63,7 @@ uint64_t OnePass::work() const {
 void OnePass::RunHeld(const WaitingJob& holder) {
   decisions_.look_again = holder.hold_until;
   for (const WaitingJob& job : view_.waiting) {
-    if (Told(job)) Tell({job.job, *holder.hold, {}, absl::InfiniteFuture()});
+    if (Told(job)) Tell({job.job, *holder.hold, {}, absl::InfiniteFuture(), true});
   }
 }
 
@@ -71,13 +72,14 @@ bool OnePass::Look(const WaitingJob& job) {
     if (job.hold_until > view_.now) {
       decisions_.look_again = std::min(decisions_.look_again, job.hold_until);
     }
-    if (Told(job)) Tell({job.job, *job.hold, {}, absl::InfiniteFuture()});
+    if (Told(job)) Tell({job.job, *job.hold, {}, absl::InfiniteFuture(), true});
     return true;
   }
   const absl::Time end = view_.now + TimeLimitOf(*job.spec);
   if (IsClosed(job)) return true;
   const QuotaBook::Bar bar = quota_.BarOf(job, end);
   if (bar != QuotaBook::Bar::kNone) {
+    if (StartShorter(job, end)) return true;
     Close(job, bar);
     return true;
   }
@@ -89,11 +91,12 @@ bool OnePass::Look(const WaitingJob& job) {
   if (!known && job.shape->slots() <= free_slots_) {
     const Promises::ForStart denied(promises_, end);
     ++placements_;
-    if (std::optional<Placed> placed = Place(gang, now(), &denied)) {
+    if (std::optional<Placed> placed = PlaceNow(job, gang, denied)) {
       Start(job, std::move(*placed), end);
       return true;
     }
   }
+  if (StartShorter(job, end)) return true;
   if (!job.recovering) {
     failed.end_ns = failed.any ? std::min(failed.end_ns, end_ns) : end_ns;
     failed.any = true;
@@ -105,6 +108,35 @@ bool OnePass::Look(const WaitingJob& job) {
     TellBehind(job, gang);
   }
   return free_slots_ > 0 || heads_ < view_.options.reserved_heads || focus_.has_value();
+}
+
+std::optional<Placed> OnePass::PlaceNow(const WaitingJob& job, const Gang& gang,
+                                        const Denied& denied) const {
+  if (job.avoid != nullptr && !job.avoid->empty()) {
+    Gang elsewhere = gang;
+    elsewhere.avoid = job.avoid;
+    if (std::optional<Placed> placed = Place(elsewhere, now(), &denied)) return placed;
+  }
+  return Place(gang, now(), &denied);
+}
+
+bool OnePass::StartShorter(const WaitingJob& job, absl::Time end) {
+  if (!job.recovering || job.shorter == nullptr) return false;
+  const Promises::ForStart denied(promises_, end);
+  for (const ShorterShape& one : *job.shorter) {
+    if (one.shape.slots() > free_slots_) continue;
+    WaitingJob less = job;
+    less.shape = &one.shape;
+    if (quota_.BarOf(less, end) != QuotaBook::Bar::kNone) continue;
+    const Gang gang{job.job, job.spec, less.shape, IsPreemptible(*job.spec), job.previous};
+    ++placements_;
+    std::optional<Placed> placed = PlaceNow(less, gang, denied);
+    if (!placed) continue;
+    Start(shortened_.emplace_back(less), std::move(*placed), end);
+    decisions_.starts.back().data = one.data;
+    return true;
+  }
+  return false;
 }
 
 void OnePass::Start(const WaitingJob& job, Placed placed, absl::Time end) {
@@ -171,7 +203,7 @@ void OnePass::Block(const WaitingJob& job, const Gang& gang, Failed& failed) {
       failed.never = true;
     }
     if (!Told(job)) return;
-    Tell({job.job, "waiting: " + WhyNot(gang), Unblocks(gang), absl::InfiniteFuture()});
+    Tell({job.job, "waiting: " + WhyNot(job, gang), Unblocks(gang), absl::InfiniteFuture()});
     return;
   }
   // Nobody is stopped for room that comes as soon by itself.
@@ -256,6 +288,16 @@ std::vector<std::string> OnePass::Unblocks(const Gang& gang) const {
   return WhatWouldUnblock(gang, now());
 }
 
+std::string OnePass::WhyNot(const WaitingJob& job, const Gang& gang) const {
+  std::string text = WhyNot(gang);
+  if (job.recovering && job.shorter != nullptr && !job.shorter->empty()) {
+    const ShorterShape& least = job.shorter->back();
+    text += fmt::format("; not even the {} of data {}, its minimum, have room",
+                        CountText(least.shape.ranks, "rank"), least.data);
+  }
+  return text;
+}
+
 std::string OnePass::WhyNot(const Gang& gang) const {
   std::optional<Placed> placed;
   if (gang.shape->slots() <= free_slots_) placed = Place(gang, now(), nullptr);
@@ -278,7 +320,7 @@ std::string OnePass::WhyNot(const Gang& gang) const {
 }
 
 void OnePass::TellFit(const WaitingJob& job, const Gang& gang, const Future::Fit& fit) {
-  Wait wait{job.job, "waiting: " + WhyNot(gang), {}, fit.at};
+  Wait wait{job.job, "waiting: " + WhyNot(job, gang), {}, fit.at};
   bool all_vacate = !fit.after.empty(), already = true;
   uint64_t slots = 0;
   std::vector<JobId> after;
@@ -302,7 +344,7 @@ void OnePass::TellFit(const WaitingJob& job, const Gang& gang, const Future::Fit
 void OnePass::TellBehind(const WaitingJob& job, const Gang& gang) {
   if (mode_ != Mode::kExplain || focus_ != job.job) return;
   Tell({job.job,
-        fmt::format("waiting: {}; {} before it, first job {}", WhyNot(gang),
+        fmt::format("waiting: {}; {} before it, first job {}", WhyNot(job, gang),
                     CountText(behind_ - 1, "job"), first_blocked_.value()),
         Unblocks(gang), absl::InfiniteFuture()});
 }

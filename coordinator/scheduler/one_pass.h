@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -50,7 +51,15 @@ class OnePass {
   void RunHeld(const WaitingJob& holder);
   // False: nothing behind it can start.
   bool Look(const WaitingJob& job);
+  std::optional<Placed> PlaceNow(const WaitingJob& job, const Gang& gang,
+                                 const Denied& denied) const;
+  // With a shorter data axis; false: not even so.
+  bool StartShorter(const WaitingJob& job, absl::Time end);
   void Start(const WaitingJob& job, Placed placed, absl::Time end);
+
+  // grow.cc: the first job that gets room for more.
+  void Grow();
+  bool FitsLonger(const RunningJob& job, const Shape& longer);
 
   // Bars: limits and quotas.
   void Close(const WaitingJob& job, QuotaBook::Bar bar);
@@ -69,6 +78,7 @@ class OnePass {
   void TellFit(const WaitingJob& job, const Gang& gang, const Future::Fit& fit);
   void TellBehind(const WaitingJob& job, const Gang& gang);
   void TellUnseen();
+  std::string WhyNot(const WaitingJob& job, const Gang& gang) const;
   std::string WhyNot(const Gang& gang) const;
   std::vector<std::string> Unblocks(const Gang& gang) const;
 
@@ -91,8 +101,9 @@ class OnePass {
   std::map<std::string, Failed, std::less<>> failed_[2];  // not preemptible, preemptible
   // Who waits for a limit, and closes it to those behind: by queue, bar, and user for kUserLimit.
   std::map<std::tuple<uint32_t, QuotaBook::Bar, std::string>, JobId> closed_;
-  uint32_t heads_ = 0;   // jobs with a promise
-  uint32_t behind_ = 0;  // jobs that did not fit
+  std::deque<WaitingJob> shortened_;  // as they were started
+  uint32_t heads_ = 0;                // jobs with a promise
+  uint32_t behind_ = 0;               // jobs that did not fit
   uint64_t placements_ = 0;
   JobId first_blocked_;
 };

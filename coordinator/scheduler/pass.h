@@ -20,6 +20,10 @@
 //               that are already being vacated are waited for, never preempted twice. The relation
 //               is strict, so no chain of preemptions closes.
 //   spares      idle hot spares are used by their owner, or lent to preemptible jobs.
+//   shrink      one that recovers and finds no room for all goes on with a shorter data axis, the
+//               longest there is room for, when it may; it is never stopped for that.
+//   grow        such a job takes what nobody else wants, when all others had their turn: it is
+//               stopped, saves, and is placed anew. Nobody is preempted for it, no promise touched.
 //
 // Pure: no clock, no random. Same view, same decisions. Cost: no work per job of a placement class
 // that already failed in this pass.
@@ -64,6 +68,10 @@ struct WaitingJob {
   bool recovering = false;  // its last attempt failed; its slots are still its own
   const google::protobuf::RepeatedPtrField<v1::NodeShare>* previous = nullptr;  // may be null
   uint64_t previous_attempt = 0;
+  // What it may go on with when `recovering` and there is no room for all, longest first; may be
+  // null.
+  const std::vector<ShorterShape>* shorter = nullptr;
+  const std::vector<NodeId>* avoid = nullptr;  // rather not on these; may be null
   const std::string* hold = nullptr;  // non-empty: must not start, and why; holds up nobody
   absl::Time hold_until = absl::InfiniteFuture();  // when the hold ends by itself
   bool holds_up_all = false;  // with `hold`: nobody may start (after a restart)
@@ -81,6 +89,12 @@ struct RunningJob {
   bool stopping = false;
   absl::Time ends_by = absl::InfiniteFuture();  // time limit, or the end of the grace it stops in
   absl::Time committed_at = absl::InfinitePast();  // its newest work that is safe; start if none
+  // One that runs with a shorter data axis than it asked for:
+  const Shape* shape = nullptr;  // that it asked for
+  const std::vector<ShorterShape>* shorter =
+      nullptr;  // what it may run with otherwise; may be null
+  absl::Time grow_at =
+      absl::InfiniteFuture();  // when it may be stopped to take more; infinite: not
   // Only forecasts ask for the rest.
   // What it does once it is stopped: ends, is kept until a person says otherwise, waits again
   // (preempted), waits as if it had never run (requeued), or waits as one that recovers.
@@ -133,6 +147,14 @@ struct Start {
   std::vector<v1::NodeShare> shares;
   std::vector<NodeId> spares;
   std::string reason;  // "4 ranks on n1 (0-1), n2 (2-3): same nodes as attempt 1"
+  uint32_t data = 0;   // of its data axis, when shorter than it asked for
+};
+
+// A job with a shorter data axis is to be stopped and started with a longer one: all that started
+// in this pass have their slots, all promises stay, and it fits.
+struct Growth {
+  JobId job;
+  std::string reason;  // "room for data 4 again (2 now)"
 };
 
 struct Preemption {
@@ -146,12 +168,14 @@ struct Wait {
   std::string reason;                                  // "waiting: …", true at View::now
   std::vector<std::string> unblock;                    // of ExplainWait: what would let it start
   absl::Time start_estimate = absl::InfiniteFuture();  // of a promise; infinite = cannot be told
+  bool held = false;                                   // not for room: WaitingJob::hold
 };
 
 struct Decisions {
   std::vector<Start> starts;  // in order
   std::vector<Preemption> preemptions;
-  std::vector<Wait> waits;  // of the first jobs that wait, with a promise or a hold
+  std::vector<Growth> growths;  // at most one a pass
+  std::vector<Wait> waits;      // of the first jobs that wait, with a promise or a hold
   absl::Time look_again = absl::InfiniteFuture();  // a hold ends, or a promise was not kept
 };
 

@@ -37,6 +37,7 @@ struct Gang {
   const Shape* shape = nullptr;
   bool preemptible = true;  // may it use spares that are lent
   const google::protobuf::RepeatedPtrField<v1::NodeShare>* previous = nullptr;  // may be null
+  const std::vector<NodeId>* avoid = nullptr;  // nodes it must not use; may be null
 };
 
 // Slots the gang may not use now although they are free: promised to others.

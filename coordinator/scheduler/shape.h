@@ -42,6 +42,12 @@ struct Shape {
 
 Shape ShapeOf(const v1::JobSpec& spec);
 
+// The shape of a job with a shorter data axis.
+struct ShorterShape {
+  uint32_t data = 0;  // its size
+  Shape shape;
+};
+
 // Jobs of equal class are placed alike: same shape and same rules about nodes. If one does not
 // fit, no other of its class does, but for jobs that have spares of their own. A text, for use as a
 // key.

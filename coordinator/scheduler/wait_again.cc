@@ -17,6 +17,7 @@ void WaitAgain::Add(const RunningJob& job, absl::Time now, std::vector<WaitingJo
   again.user = job.user;
   again.recovering = job.stopping && job.then == RunningJob::Then::kRecovers;
   again.array = job.array;
+  again.shorter = job.shorter;
   if (job.then != RunningJob::Then::kWaitsAfresh) again.previous = job.shares;
   if (job.backoff > absl::ZeroDuration()) {
     again.hold = &kBackoff;

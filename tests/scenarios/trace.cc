@@ -47,6 +47,20 @@ std::string Placed(const Shares& shares) {
   return text;
 }
 
+// Of an attempt that has less than the job's: " mesh=data:2,tensor:2"
+template <typename Axes>
+std::string MeshOf(const Axes& mesh) {
+  std::string text;
+  for (const v1::Axis& axis : mesh) {
+    text += fmt::format("{}{}:{}", text.empty() ? " mesh=" : ",", axis.name(), axis.size());
+  }
+  return text;
+}
+
+std::string RungOf(v1::Rung rung) {
+  return rung == v1::RUNG_UNSPECIFIED ? "" : " " + Bare(v1::Rung_Name(rung), "RUNG_");
+}
+
 std::string QueueText(const v1::QueueSpec& spec) {
   std::string text = fmt::format("{} priority={} weight={} quota={}", spec.name(), spec.priority(),
                                  spec.weight(), spec.quota());
@@ -105,11 +119,14 @@ std::string RecordLine(const v1::Record& record) {
     }
     case v1::Record::kAttemptStarted:
       return "AttemptStarted " + Key(record.attempt_started()) +
-             Placed(record.attempt_started().shares());
+             Placed(record.attempt_started().shares()) + MeshOf(record.attempt_started().mesh()) +
+             RungOf(record.attempt_started().rung());
     case v1::Record::kAttemptStopping:
       return "AttemptStopping " + Key(record.attempt_stopping()) + " " +
              Outcome_(record.attempt_stopping().outcome()) +
-             Quoted(record.attempt_stopping().cause().text());
+             Quoted(record.attempt_stopping().cause().text()) +
+             RungOf(record.attempt_stopping().rung()) +
+             (record.attempt_stopping().grows() ? " grows" : "");
     case v1::Record::kAttemptEnded:
       return fmt::format("AttemptEnded {} {} steps={}-{}", Key(record.attempt_ended()),
                          Outcome_(record.attempt_ended().outcome()),
@@ -137,7 +154,11 @@ std::string RecordLine(const v1::Record& record) {
       }
       return text;
     }
-    case v1::Record::kCheckpointMarkedBad:
+    case v1::Record::kCheckpointMarkedBad: {
+      const auto& marked = record.checkpoint_marked_bad();
+      return fmt::format("CheckpointMarkedBad {}.{} step={}{}", marked.job_id(), marked.attempt(),
+                         marked.step(), Quoted(marked.reason()));
+    }
     case v1::Record::kIncidentAcknowledged:
     case v1::Record::kNodeQuarantineSet:
     case v1::Record::kNodeTested:

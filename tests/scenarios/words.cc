@@ -188,7 +188,9 @@ void ParseMesh(const std::string& text, google::protobuf::RepeatedPtrField<v1::A
       axis.erase(at);
     }
     added->set_name(axis.substr(0, axis.find(':')));
-    added->set_size(static_cast<uint32_t>(Number(axis.substr(axis.find(':') + 1))));
+    const Words sizes = List(axis.substr(axis.find(':') + 1), ':');
+    added->set_size(static_cast<uint32_t>(Number(sizes[0])));
+    if (sizes.size() > 1) added->set_min(static_cast<uint32_t>(Number(sizes[1])));
   }
 }
 

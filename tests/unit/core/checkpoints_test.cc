@@ -37,5 +37,29 @@ TEST(CheckpointLedger, OnlyCommittedOnesAreTheNewest) {
   EXPECT_EQ(ledger.Find(40, 1), nullptr);
 }
 
+TEST(CheckpointLedger, SavingAStepOnceMoreIsNoProgress) {
+  CheckpointLedger ledger;
+  EXPECT_TRUE(ledger.Commit(Ref(40, 1)));
+  EXPECT_FALSE(ledger.Commit(Ref(40, 2)));
+  ledger.Forget(Ref(40, 1));
+  ledger.Forget(Ref(40, 2));
+  EXPECT_FALSE(ledger.Commit(Ref(40, 3)));
+  EXPECT_TRUE(ledger.Commit(Ref(41, 3)));
+}
+
+TEST(CheckpointLedger, ABadOneIsNotTheNewestAndStaysKnown) {
+  CheckpointLedger ledger;
+  ledger.Commit(Ref(30, 1));
+  ledger.Commit(Ref(40, 1));
+  EXPECT_EQ(ledger.CommittedBefore(*ledger.NewestCommitted())->step(), 30u);
+  ledger.MarkBad(40, 1);
+  EXPECT_EQ(ledger.NewestCommitted()->step(), 30u);
+  EXPECT_EQ(ledger.CommittedBefore(Ref(30, 1)), nullptr);
+  ASSERT_NE(ledger.Find(40, 1), nullptr);
+  EXPECT_TRUE(ledger.Find(40, 1)->bad());
+  EXPECT_FALSE(ledger.Commit(Ref(40, 4))) << "the step was reached before";
+  EXPECT_EQ(ledger.NewestCommitted()->attempt(), 4u);
+}
+
 }  // namespace
 }  // namespace muster::coordinator::core

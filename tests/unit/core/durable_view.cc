@@ -33,6 +33,7 @@ v1::Job Durable(v1::Job job) {
   KeepRecorded(job, job.mutable_progress());
   job.clear_ranks();
   job.clear_ledger();
+  job.clear_checkpoint_advice();
   if (job.state() == v1::JOB_STATE_QUEUED) job.clear_reason();
   for (v1::Attempt& attempt : *job.mutable_attempts()) {
     if (attempt.state() == v1::ATTEMPT_STATE_ENDED) continue;

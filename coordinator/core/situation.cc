@@ -1,0 +1,127 @@
+#include "coordinator/core/situation.h"
+
+#include <algorithm>
+
+#include "common/hostlist.h"
+#include "coordinator/core/resize.h"
+#include "coordinator/scheduler/place.h"
+#include "coordinator/scheduler/quota.h"
+
+namespace muster::coordinator::core {
+namespace {
+
+constexpr uint32_t kFailuresDefault = 3;
+
+bool Contains(const std::vector<NodeId>& nodes, const NodeId& node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+// The failure row as it will be once the attempt has ended.
+FailureRow RowAfter(const Job& job, const Attempt& attempt, v1::AttemptOutcome outcome,
+                    const v1::FailureCause& cause) {
+  FailureRow row = job.failure_row;
+  row.Add({.outcome = outcome,
+           .node = NodeId(cause.node()),
+           .phase = cause.phase(),
+           .first_step = std::max(attempt.facts.first_step(), attempt.progress.first_step()),
+           .last_step = attempt.progress.step()},
+          job.checkpoints);
+  return row;
+}
+
+// The room there will be for the job once its attempt is gone.
+scheduler::Inventory WithoutTheAttempt(const ClusterState& state, const Job& job) {
+  scheduler::Inventory inventory = state.inventory;
+  for (const v1::NodeShare& share : job.attempts.back().facts.shares()) {
+    inventory.Free(share, job.id, job.spec.resources().exclusive());
+  }
+  return inventory;
+}
+
+void LookForRoom(const ClusterState& state, const Job& job, const std::vector<NodeId>& accused,
+                 Situation& situation) {
+  const scheduler::Inventory inventory = WithoutTheAttempt(state, job);
+  scheduler::Gang gang{job.id, &job.spec, &job.shape, scheduler::IsPreemptible(job.spec),
+                       &job.attempts.back().facts.shares()};
+  situation.room_with_accused = scheduler::Place(gang, inventory, nullptr).has_value();
+  gang.avoid = &accused;
+  situation.room_for_all = scheduler::Place(gang, inventory, nullptr).has_value();
+  for (const scheduler::ShorterShape& one : job.shorter) {
+    if (situation.room_for_all || situation.room_with_accused) break;
+    gang.shape = &one.shape;
+    for (const std::vector<NodeId>* avoid :
+         {&accused, static_cast<const std::vector<NodeId>*>(nullptr)}) {
+      gang.avoid = avoid;
+      if (situation.smaller_data != 0 || !scheduler::Place(gang, inventory, nullptr)) continue;
+      situation.smaller_data = one.data;
+    }
+    if (situation.smaller_data != 0) break;
+  }
+  situation.spare_ready =
+      std::any_of(job.spares.begin(), job.spares.end(), [&](const NodeId& name) {
+        const scheduler::NodeIndex node = inventory.Find(name);
+        return inventory.usable(node) && inventory.idle(node);
+      });
+}
+
+}  // namespace
+
+uint32_t FailuresMax(const v1::JobSpec& spec) {
+  const uint32_t chosen = spec.recovery().attempts_without_progress();
+  return chosen > 0 ? chosen : kFailuresDefault;
+}
+
+Situation CheckpointSituation(const Job& job) {
+  Situation situation;
+  situation.save_every = job.spec.checkpoint().every_steps();
+  const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted();
+  if (newest == nullptr) return situation;
+  situation.has_checkpoint = true;
+  situation.newest_step = newest->step();
+  situation.failed_resumes = job.failure_row.FailedResumes(*newest);
+  if (const v1::CheckpointRef* older = job.checkpoints.CommittedBefore(*newest)) {
+    situation.has_older = true;
+    situation.older_step = older->step();
+  }
+  return situation;
+}
+
+Situation SituationOf(const ClusterState& state, const Job& job, v1::AttemptOutcome outcome,
+                      const v1::FailureCause& cause) {
+  const Attempt& attempt = job.attempts.back();
+  Situation situation = CheckpointSituation(job);
+  situation.failures_max = FailuresMax(job.spec);
+  situation.ranks_failed = outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED;
+  situation.can_reform = attempt.can_reform();
+  situation.data_size = DataSizeOf(job.spec.mesh());
+  if (!job.shorter.empty()) situation.data_min = job.shorter.back().data;
+  const bool progress = attempt.progress.step() > job.best_step || attempt.new_checkpoint;
+  std::vector<NodeId> accused;
+  if (progress) {
+    situation.failures = 0;
+    situation.failed_resumes = 0;
+  } else {
+    const FailureRow row = RowAfter(job, attempt, outcome, cause);
+    situation.failures = job.fruitless + (situation.ranks_failed ? 1 : 0);
+    if (const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted()) {
+      situation.failed_resumes = row.FailedResumes(*newest);
+    }
+    accused = row.accused();
+  }
+  std::vector<std::string> lost, guilty;
+  for (const v1::NodeShare& share : attempt.facts.shares()) {
+    const scheduler::NodeIndex node = state.inventory.Find(NodeId(share.node()));
+    if (!state.inventory.usable(node)) {
+      lost.push_back(share.node());
+    } else if (Contains(accused, NodeId(share.node()))) {
+      guilty.push_back(share.node());
+    }
+  }
+  situation.nodes_lost = static_cast<uint32_t>(lost.size());
+  if (!lost.empty()) situation.lost = FormatHostlist(lost);
+  if (!guilty.empty()) situation.accused = FormatHostlist(guilty);
+  if (!lost.empty() || !guilty.empty()) LookForRoom(state, job, accused, situation);
+  return situation;
+}
+
+}  // namespace muster::coordinator::core
