@@ -78,7 +78,7 @@ TEST(MessageJson, EveryFieldEveryTime) {
   ref.set_manifest_sha256(std::string("\x00\xff", 2));
   EXPECT_EQ(JsonText(MessageJson(ref), -1),
             "{\"step\":18446744073709551615,\"attempt\":0,\"manifest_sha256\":\"00ff\","
-            "\"bytes\":0,\"committed\":false,\"time_unix_ms\":0}");
+            "\"bytes\":0,\"committed\":false,\"time_unix_ms\":0,\"bad\":false}");
   const auto job = MessageJson(RunningJob());
   EXPECT_EQ(job["state"], "running");
   EXPECT_TRUE(job["ledger"].is_null());
