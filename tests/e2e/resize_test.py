@@ -109,7 +109,7 @@ def main():
             at = [int(a.get("first_step", 0)) for a in view["attempts"]]
             print(f"ok   {node} killed at {moment:5.2f} s (step {step:3}): data "
                   f"{' -> '.join(map(str, seen))} from steps {at}, recomputed "
-                  f"{view['accounting']['steps_recomputed']}, weights equal", flush=True)
+                  f"{view['ledger']['steps_recomputed']}, weights equal", flush=True)
         except AssertionError as error:
             failures += 1
             print(f"FAIL {node} killed at {moment:5.2f} s (step {step:3}): {error}", flush=True)
