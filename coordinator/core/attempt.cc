@@ -32,10 +32,11 @@ void Attempt::Place(const google::protobuf::RepeatedPtrField<v1::NodeShare>& pla
 }
 
 void Attempt::Unplace() {
-  shares = {};
-  ranks = {};
-  by_node_ = {};
-  gang_order = {};
+  // `= {}` would keep the memory, and a job of 15,000 ranks may have thousands of attempts.
+  shares = std::vector<Share>();
+  ranks = std::vector<SeenRank>();
+  by_node_ = std::vector<uint32_t>();
+  gang_order = std::string();
 }
 
 Share* Attempt::ShareOf(const NodeId& node) {
