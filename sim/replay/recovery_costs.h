@@ -27,7 +27,7 @@ struct RecoveryCosts {
   double storage_total = 2e12;
   double copy = 9.4e9;
   Micros commit = 50 * kMilli;
-  bool hidden = false;
+  bool hidden = true;
   Micros interval = 0;  // 0 = Young/Daly
   Micros step = 5 * kSecond;
   Micros reboot = 3 * kMinute;

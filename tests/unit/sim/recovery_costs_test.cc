@@ -37,6 +37,7 @@ TEST(RecoveryCosts, ScalesWithTheNodes) {
   costs.storage_total = 1e12;
   EXPECT_EQ(costs.Write(100), 3 * kSecond);
   EXPECT_EQ(costs.Write(2000), 6 * kSecond);  // the storage is the limit
+  costs.hidden = false;
   EXPECT_EQ(costs.Stall(100), costs.Write(100));
   costs.hidden = true;
   costs.copy = 1e10;
