@@ -110,7 +110,7 @@ class Ledger(unittest.TestCase):
             self.assertAlmostEqual(total, whole["slot_seconds"], 5, parts)
 
     def test_wrong_questions(self):
-        for args, code, words in ((("nobody",), 3, "no job"), (("--node", "n9"), 3, "never joined"),
+        for args, code, words in ((("nobody",), 3, "no job"), (("--node", "n9"), 3, "ever joined"),
                                   (("--queue", "x"), 3, "no queue"), (("--user", "x"), 3, "no job of"),
                                   (("--since", "noon"), 2, "how long ago"),
                                   (("--queue", "default", "--node", "n1"), 2, "give one"),
