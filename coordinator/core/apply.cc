@@ -220,10 +220,28 @@ void ApplyJobEnded(ClusterState& state, const v1::Record& record) {
   SettleDependents(state, job);
 }
 
+LedgerSum LedgerOfEnded(const Job& job) {
+  LedgerSum sum;
+  sum.Add(job, job.end_unix_ms, {});
+  return sum;
+}
+
+// The word of a commit may come after the end of its job: then fewer of its steps were lost.
+void KeepCommitted(ClusterState& state, Job& job, uint64_t step) {
+  if (step <= job.committed_step) return;
+  if (!job.ended()) {
+    job.committed_step = step;
+    return;
+  }
+  const LedgerSum before = LedgerOfEnded(job);
+  job.committed_step = step;
+  state.ledger_of_ended.Correct(before, LedgerOfEnded(job));
+}
+
 void ApplyCheckpointCommitted(ClusterState& state, const v1::CheckpointCommitted& committed) {
   Job& job = JobOf(state, committed.job_id());
   const bool newest = job.checkpoints.Commit(committed.checkpoint());
-  job.committed_step = std::max(job.committed_step, committed.checkpoint().step());
+  KeepCommitted(state, job, committed.checkpoint().step());
   Attempt* attempt = job.FindAttempt(committed.attempt());
   if (newest && attempt != nullptr) attempt->new_checkpoint = true;
   if (state.shortened.count(job.id) > 0) state.plan_needed = true;  // it may grow now

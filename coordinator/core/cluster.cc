@@ -57,7 +57,7 @@ struct Dispatch {
 
 }  // namespace
 
-Cluster::Cluster(Options options) : state_(std::make_unique<ClusterState>(options)) {}
+Cluster::Cluster(const Options& options) : state_(std::make_unique<ClusterState>(options)) {}
 Cluster::Cluster(std::unique_ptr<ClusterState> state) : state_(std::move(state)) {}
 Cluster::~Cluster() = default;
 Cluster::Cluster(Cluster&&) noexcept = default;

@@ -60,7 +60,7 @@ struct Options {
 
 class Cluster {
  public:
-  explicit Cluster(Options options);
+  explicit Cluster(const Options& options);
   ~Cluster();
   Cluster(Cluster&&) noexcept;
   Cluster& operator=(Cluster&&) noexcept;

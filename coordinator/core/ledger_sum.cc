@@ -123,6 +123,16 @@ void LedgerSum::Add(const LedgerSum& other) {
   }
 }
 
+void LedgerSum::Correct(const LedgerSum& before, const LedgerSum& after) {
+  for (size_t kind = 0; kind < wall_ms_.size(); ++kind) {
+    wall_ms_[kind] += after.wall_ms_[kind] - before.wall_ms_[kind];
+    slot_ms_[kind] += after.slot_ms_[kind] - before.slot_ms_[kind];
+  }
+  steps_recomputed_ += after.steps_recomputed_ - before.steps_recomputed_;
+  for (const auto& [key, cause] : after.causes_) causes_[key].slot_ms += cause.slot_ms;
+  for (const auto& [key, cause] : before.causes_) causes_[key].slot_ms -= cause.slot_ms;
+}
+
 v1::Ledger LedgerSum::Say(const Price& price, bool full) const {
   v1::Ledger ledger;
   const int64_t slot_ms = Total(slot_ms_);

@@ -35,6 +35,8 @@ class LedgerSum {
  public:
   void Add(const Job& job, int64_t now_ms, const LedgerCut& cut);
   void Add(const LedgerSum& other);
+  // A job that was added as `before` turned out to be `after`; both have the same failures.
+  void Correct(const LedgerSum& before, const LedgerSum& after);
 
   const KindMs& wall_ms() const { return wall_ms_; }
   const KindMs& slot_ms() const { return slot_ms_; }  // slots x milliseconds

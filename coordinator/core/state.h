@@ -42,7 +42,7 @@ struct RequestUse {
 };
 
 struct ClusterState {
-  explicit ClusterState(Options chosen)
+  explicit ClusterState(const Options& chosen)
       : options(chosen), queues(chosen.usage_half_life), events(chosen.events_kept) {}
 
   Options options;
