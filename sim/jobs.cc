@@ -61,7 +61,7 @@ JobDraw DrawJob(const Case& conf, Random& dice, uint64_t number, uint64_t newest
     // A batch that some sizes divide and some do not.
     spec.mutable_train()->mutable_batch()->set_global(data->size() * 12);
     spec.mutable_train()->mutable_batch()->set_micro(1);
-    if (dice.Chance(0.5)) spec.mutable_recovery()->mutable_grow_after()->set_seconds(5);
+    if (dice.Chance(0.5)) spec.mutable_recovery()->mutable_grow_after()->set_seconds(10);
   }
   spec.mutable_checkpoint()->set_every_steps(small(kind.save_every));
   spec.mutable_checkpoint()->set_keep(small(kind.keep));

@@ -46,7 +46,7 @@ def main():
     options = parser.parse_args()
     dice = random.Random(options.seed)
     print(f"resize_test --moments {options.moments} --seed {options.seed}", flush=True)
-    cluster = Cluster(workers=2, slots=2, coordinator_flags=["--dead-ms", "1500"],
+    cluster = Cluster(workers=2, slots=2, coordinator_flags=["--dead-ms", "3000"],
                       worker_flags=["--orphan-grace-ms", "1500"])
     checkpoints = cluster.dir / "ckpt"
     data = prepare_data(cluster)
