@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "coordinator/core/apply_incidents.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/dependencies.h"
 #include "coordinator/core/holds.h"
@@ -120,6 +121,9 @@ void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
   KeepFailure(attempt, stopping, record.time_unix_ms());
   attempt.grows = stopping.grows();
   if (stopping.grows()) JobOf(state, stopping.job_id()).grown_unix_ms = record.time_unix_ms();
+  attempt.facts.set_incident(stopping.incident());
+  attempt.evidence.assign(stopping.evidence().begin(), stopping.evidence().end());
+  attempt.evidence_left_out = stopping.evidence_left_out();
   if (attempt.stop_unix_ms != 0) return;  // a better cause; the time stands
   attempt.stop_unix_ms = record.time_unix_ms();
   // A program that fails again and again says nothing about the nodes.
@@ -195,7 +199,9 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
 void ApplyAttemptMilestone(ClusterState& state, const v1::Record& record) {
   const v1::AttemptMilestone& reached = record.attempt_milestone();
   Attempt& attempt = LiveOf(JobOf(state, reached.job_id()), reached.attempt());
-  if (reached.first_step()) {
+  if (reached.caught_up()) {
+    attempt.facts.set_caught_up_unix_ms(record.time_unix_ms());
+  } else if (reached.first_step()) {
     attempt.facts.set_first_step(reached.step());
     attempt.facts.set_first_step_unix_ms(record.time_unix_ms());
   } else {
@@ -280,6 +286,7 @@ void Change(ClusterState& state, const v1::Record& record) {
       state.failure_rate.Count(record.time_unix_ms());
       node.dead = true;
       node.dead_reason = record.node_died().reason();
+      node.dead_unix_ms = record.time_unix_ms();
       RefreshUsable(state, node);
       state.plan_needed = true;
       break;
@@ -347,7 +354,8 @@ void Change(ClusterState& state, const v1::Record& record) {
       ApplyCheckpointForgotten(state, record.checkpoint_forgotten());
       Touch(state, JobOf(state, record.checkpoint_forgotten().job_id()));
       break;
-    case v1::Record::kIncidentAcknowledged:
+    case v1::Record::kIncidentAcknowledged:  // apply_incidents.cc
+      break;
     case v1::Record::kNodeQuarantineSet:
     case v1::Record::kNodeTested:
     case v1::Record::RECORD_NOT_SET:
@@ -379,6 +387,7 @@ std::optional<v1::JobEvent> ApplyRecord(ClusterState& state, const v1::Record& r
   state.record_unix_ms = record.time_unix_ms();
   state.failure_rate.Advance(record.time_unix_ms(), state.nodes_up);
   Change(state, record);
+  ApplyToIncidents(state, record);
   std::optional<v1::JobEvent> event = EventOf(state, record);
   if (event) state.events.Push(*event);
   return event;

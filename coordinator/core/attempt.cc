@@ -61,9 +61,20 @@ void Attempt::MarkLost(Share& share) {
   share.lost = true;
 }
 
-std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptReport& report) {
+void Attempt::NoteStill(SeenRank& one, const v1::RankReport& rank) {
+  one.still_ms = rank.state() == v1::RANK_STATE_EXITED ? 0 : rank.still_ms();
+  one.process_state = rank.process_state();
+  one.collective.reset();
+  if (rank.collectives_size() > 0) one.collective = rank.collectives(0);
+  const bool still =
+      still_limit_ms > 0 && rank.progress().updates() > 0 && one.still_ms >= still_limit_ms;
+  if (still != one.still) ranks_still += still ? 1 : static_cast<uint32_t>(-1);
+  one.still = still;
+}
+
+std::vector<RankFailure> Attempt::Observe(Share& share, const v1::AttemptReport& report) {
   share.reported = true;
-  std::optional<RankFailure> first;
+  std::vector<RankFailure> failures;
   for (const v1::RankReport& rank : report.ranks()) {
     if (rank.rank() >= ranks.size()) continue;
     if (rank.rank() == 0 && rank.progress().updates() >= progress.updates()) {
@@ -76,6 +87,7 @@ std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptRepor
     one.phase = rank.progress().phase();
     one.step = rank.progress().step();
     one.can_reform = rank.can_reform();
+    NoteStill(one, rank);
     v1::RankState& seen = one.counted;
     const v1::RankState now = rank.error().empty() ? rank.state() : v1::RANK_STATE_EXITED;
     if (seen == v1::RANK_STATE_EXITED || now <= seen) continue;
@@ -88,14 +100,18 @@ std::optional<RankFailure> Attempt::Observe(Share& share, const v1::AttemptRepor
     if (!Failed(rank)) {
       ++ranks_clean;
     } else if (!stopping() || rank.exit_code() != kExitStopped) {
-      if (!first || ExitTime(rank) < ExitTime(first->report)) first = {share.node, rank};
+      failures.push_back({share.node, rank});
     }
   }
   if (report.state() == v1::LOCAL_ATTEMPT_STATE_STOPPED && !share.stopped) {
     if (!share.done()) ++shares_done;
     share.stopped = true;
   }
-  return first;
+  std::stable_sort(failures.begin(), failures.end(),
+                   [](const RankFailure& left, const RankFailure& right) {
+                     return ExitTime(left.report) < ExitTime(right.report);
+                   });
+  return failures;
 }
 
 bool StopsGracefully(v1::AttemptOutcome outcome) {

@@ -42,6 +42,10 @@ struct SeenRank {
   int64_t pid = 0;
   uint64_t step = 0;
   bool can_reform = false;
+  bool still = false;  // counted in Attempt::ranks_still
+  int64_t still_ms = 0;
+  std::string process_state;
+  std::optional<v1::CollectiveSeen> collective;  // the newest it began, while it stands still
 };
 
 // A rank that ended by itself, and badly.
@@ -56,6 +60,8 @@ struct Attempt {
   int64_t stop_unix_ms = 0;
   bool new_checkpoint = false;              // it committed one newer than any before
   v1::Blame blame = v1::BLAME_UNSPECIFIED;  // for its failure
+  std::vector<v1::Evidence> evidence;       // of its failure; the root first
+  uint64_t evidence_left_out = 0;
   // Per share, the slots an exclusive job holds beside those of its ranks; empty when it is none.
   std::vector<uint32_t> left_slots;
   // While it lives.
@@ -66,10 +72,11 @@ struct Attempt {
   uint32_t ranks_clean = 0;     // exited 0 by themselves
   uint32_t shares_done = 0;
   bool failed_while_stopping = false;
-  bool grows = false;           // stops to be placed with more of its data axis; durable
-  int64_t cause_exit_us = 0;    // when the rank named in the cause exited; 0 = not known
-  int64_t broken_since_ms = 0;  // for the record of its failure; 0 = not known
-  v1::Progress progress;        // rank 0's newest
+  bool grows = false;             // stops to be placed with more of its data axis; durable
+  bool has_new_evidence = false;  // that no record tells yet
+  uint32_t ranks_still = 0;       // whose page stands still for longer than a hang takes
+  int64_t still_limit_ms = 0;     // hangs.h; 0 = not yet known
+  v1::Progress progress;          // rank 0's newest
 
   bool live() const { return facts.state() != v1::ATTEMPT_STATE_ENDED; }
   bool stopping() const { return facts.state() == v1::ATTEMPT_STATE_STOPPING; }
@@ -85,10 +92,12 @@ struct Attempt {
   // In O(log shares); nullptr when it has none.
   Share* ShareOf(const NodeId& node);
   void MarkLost(Share& share);
-  // Takes a report in. Returns the earliest failure in it, if there is a new one.
-  std::optional<RankFailure> Observe(Share& share, const v1::AttemptReport& report);
+  // Takes a report in. Returns the new failures in it, by the time they happened.
+  std::vector<RankFailure> Observe(Share& share, const v1::AttemptReport& report);
 
  private:
+  void NoteStill(SeenRank& one, const v1::RankReport& rank);
+
   std::vector<uint32_t> by_node_;  // indices of shares, by name of the node
 };
 

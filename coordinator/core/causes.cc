@@ -69,7 +69,13 @@ std::string WhereText(const v1::Progress& progress, v1::AttemptState state) {
   return state == v1::ATTEMPT_STATE_STARTING ? " at start" : "";
 }
 
+// The worker killed what was left of it, or found nothing left; nobody saw it end.
+bool DiedWithItsShim(const v1::RankReport& rank) {
+  return !rank.error().empty() && rank.signal() != 0;
+}
+
 std::string HowText(const v1::RankReport& rank, v1::AttemptState state) {
+  if (DiedWithItsShim(rank)) return " is gone: " + rank.error();
   if (!rank.error().empty()) return " could not be started: " + rank.error();
   const std::string where = WhereText(rank.progress(), state);
   if (rank.signal() != 0) return fmt::format(" killed by {}{}", SignalName(rank.signal()), where);
@@ -86,20 +92,44 @@ std::string LastLine(const v1::FailureCause& cause) {
 
 }  // namespace
 
-v1::FailureCause CauseOf(const RankFailure& failure, v1::AttemptState state) {
+uint64_t StepOf(const v1::Progress& progress) {
+  return progress.phase() == v1::PHASE_STEP ? progress.step() + 1 : progress.step();
+}
+
+v1::Evidence EvidenceOf(const RankFailure& failure, v1::AttemptState state, int64_t seen_unix_ms) {
   const v1::RankReport& rank = failure.report;
-  v1::FailureCause cause;
-  cause.set_has_rank(true);
-  cause.set_rank(rank.rank());
-  cause.set_node(failure.node.value());
-  cause.set_phase(rank.progress().phase());
-  cause.set_step(rank.progress().phase() == v1::PHASE_STEP ? rank.progress().step() + 1
-                                                           : rank.progress().step());
-  cause.set_exit_code(rank.exit_code());
-  cause.set_signal(rank.signal());
-  cause.set_text(
+  v1::Evidence evidence;
+  evidence.set_kind(DiedWithItsShim(rank)   ? v1::EVIDENCE_KIND_SHIM_DIED
+                    : !rank.error().empty() ? v1::EVIDENCE_KIND_RANK_NOT_STARTED
+                    : rank.signal() != 0    ? v1::EVIDENCE_KIND_RANK_SIGNAL
+                                            : v1::EVIDENCE_KIND_RANK_EXIT);
+  evidence.set_node(failure.node.value());
+  evidence.set_has_rank(true);
+  evidence.set_rank(rank.rank());
+  evidence.set_time_unix_us(rank.exit_unix_us());
+  evidence.set_seen_unix_ms(seen_unix_ms);
+  evidence.set_exit_code(rank.exit_code());
+  evidence.set_signal(rank.signal());
+  evidence.set_phase(rank.progress().phase());
+  evidence.set_step(StepOf(rank.progress()));
+  if (rank.collectives_size() > 0) *evidence.mutable_collective() = rank.collectives(0);
+  evidence.set_text(
       fmt::format("rank {} on {}{}", rank.rank(), failure.node.value(), HowText(rank, state)));
-  *cause.mutable_last_lines() = rank.last_lines();
+  *evidence.mutable_last_lines() = rank.last_lines();
+  return evidence;
+}
+
+v1::FailureCause CauseOf(const v1::Evidence& evidence) {
+  v1::FailureCause cause;
+  cause.set_has_rank(evidence.has_rank());
+  cause.set_rank(evidence.rank());
+  cause.set_node(evidence.node());
+  cause.set_phase(evidence.phase());
+  cause.set_step(evidence.step());
+  cause.set_exit_code(evidence.exit_code());
+  cause.set_signal(evidence.signal());
+  cause.set_text(evidence.text());
+  *cause.mutable_last_lines() = evidence.last_lines();
   return cause;
 }
 

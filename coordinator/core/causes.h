@@ -8,8 +8,13 @@
 
 namespace muster::coordinator::core {
 
+// The step a rank is in; outside of steps the last one it finished.
+uint64_t StepOf(const v1::Progress& progress);
+
 // text: "rank 3 on n2 killed by SIGKILL in step 41"
-v1::FailureCause CauseOf(const RankFailure& failure, v1::AttemptState state);
+v1::Evidence EvidenceOf(const RankFailure& failure, v1::AttemptState state, int64_t seen_unix_ms);
+
+v1::FailureCause CauseOf(const v1::Evidence& evidence);
 
 v1::FailureCause CauseOnNode(const NodeId& node, const std::string& text);
 

@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/incidents.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -50,6 +51,7 @@ struct Dispatch {
   void operator()(const SetQueue& input) { OnSetQueue(turn, input); }
   void operator()(const PauseQueue& input) { OnPauseQueue(turn, input); }
   void operator()(const SetNodeAdmission& input) { OnSetNodeAdmission(turn, input); }
+  void operator()(const AckIncident& input) { OnAckIncident(turn, input); }
   void operator()(const WorkerConnected& input) { OnWorkerConnected(turn, input); }
   void operator()(const WorkerSaid& input) { OnWorkerSaid(turn, input); }
   void operator()(const WorkerDisconnected& input) { OnWorkerDisconnected(turn, input); }
@@ -77,6 +79,7 @@ Outcome Cluster::Step(const Input& input, absl::Time now) {
   std::visit(Dispatch{turn}, input);
   EndDoomed(turn);
   PlanIfNeeded(turn);
+  TellIncidents(turn);
   return outcome;
 }
 
@@ -86,7 +89,10 @@ absl::Time Cluster::WakeAt() const {
                    state_->time_limits.next(), PlanDue(*state_)});
 }
 
-void Cluster::Apply(const v1::Record& record) { ApplyRecord(*state_, record); }
+void Cluster::Apply(const v1::Record& record) {
+  ApplyRecord(*state_, record);
+  state_->incidents.TakeChanged();  // nobody watches a replay
+}
 
 Epoch Cluster::epoch() const { return state_->epoch; }
 const std::string& Cluster::cluster_id() const { return state_->cluster_id; }

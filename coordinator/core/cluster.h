@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@
 #include "common/ids.h"
 #include "coordinator/core/input.h"
 #include "coordinator/core/outcome.h"
+#include "muster/v1/incident.pb.h"
 #include "muster/v1/job.pb.h"
 #include "muster/v1/journal.pb.h"
 #include "muster/v1/ledger.pb.h"
@@ -56,6 +58,11 @@ struct Options {
   size_t plan_at_once = 64;
   absl::Duration plan_interval = absl::Milliseconds(100);
   size_t events_kept = 10'000;
+  // Nodes of one rack (or nvlink segment, or pod) lost within so long are one incident.
+  absl::Duration correlate_within = absl::Seconds(10);
+  size_t incidents_kept = 10'000;  // of those that are over
+  // Status pages standing still for so long are a hang, when the job does not say.
+  absl::Duration hang_after = absl::Minutes(1);
 };
 
 class Cluster {
@@ -90,6 +97,19 @@ class Cluster {
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request) const;
   // Remembered events after a revision, oldest first. kOutOfRange when some were forgotten.
   absl::StatusOr<std::vector<v1::JobEvent>> EventsAfter(uint64_t revision, JobId job) const;
+
+  absl::StatusOr<v1::ListIncidentsResponse> ListIncidents(
+      const v1::ListIncidentsRequest& request) const;
+  absl::StatusOr<v1::GetIncidentResponse> GetIncident(const v1::GetIncidentRequest& request) const;
+  // Every incident that changed after a revision, as it is now, oldest change first. kOutOfRange
+  // when one of them was forgotten. Job 0: of all jobs.
+  absl::StatusOr<std::vector<v1::Incident>> IncidentsAfter(uint64_t revision, JobId job) const;
+  struct IncidentCounts {
+    uint64_t open = 0;                            // waiting ones too
+    uint64_t waiting = 0;                         // for room, or a person
+    std::map<v1::Blame, uint64_t> over_by_blame;  // since the first
+  };
+  IncidentCounts CountIncidents() const;
 
  private:
   explicit Cluster(std::unique_ptr<ClusterState> state);

@@ -59,6 +59,7 @@ bool ChangesSomething(const Job& job, Call call) {
     case Call::kScale:
     case Call::kSetAdmission:
     case Call::kSetQueue:
+    case Call::kAckIncident:
       break;
   }
   CHECK(false, "not a call that controls a job");

@@ -6,6 +6,8 @@
 
 #include "common/duration.h"
 #include "coordinator/core/causes.h"
+#include "coordinator/core/evidence.h"
+#include "coordinator/core/incident_text.h"
 #include "coordinator/core/resize.h"
 #include "coordinator/core/state.h"
 
@@ -41,11 +43,32 @@ int64_t DownSince(const Job& job, const Attempt& attempt) {
   return last.stop_unix_ms > 0 ? last.stop_unix_ms : last.facts.end_unix_ms();
 }
 
-void Milestone(const Job& job, const Attempt& attempt, const v1::Record& record,
-               v1::JobEvent& event) {
+// "incident 7: ..." when this record ended the job's part of it; else empty.
+std::string RepairedText(const ClusterState& state, const Job& job, const Attempt& attempt,
+                         int64_t now_ms) {
+  for (auto at = job.attempts.rbegin(); at != job.attempts.rend(); ++at) {
+    const IncidentEntry* entry = state.incidents.Find(at->facts.incident());
+    if (entry == nullptr) continue;
+    const HitJob& hit = entry->jobs.at(job.id);
+    const bool now =
+        hit.view.next_attempt() == attempt.facts.number() && hit.view.resumed_unix_ms() == now_ms;
+    return now ? fmt::format("incident {}: {}", entry->facts.id(),
+                             IncidentTextOf(state, *entry, hit))
+               : "";
+  }
+  return "";
+}
+
+void Milestone(const ClusterState& state, const Job& job, const Attempt& attempt,
+               const v1::Record& record, v1::JobEvent& event) {
   const v1::AttemptMilestone& reached = record.attempt_milestone();
   const std::string since_start = SpanText(attempt.facts.start_unix_ms(), record.time_unix_ms());
-  if (!reached.first_step()) {
+  if (reached.caught_up()) {
+    const std::string text = RepairedText(state, job, attempt, record.time_unix_ms());
+    if (text.empty()) return;
+    event.set_kind(v1::EVENT_KIND_REPAIRED);
+    event.set_text(text);
+  } else if (!reached.first_step()) {
     event.set_kind(v1::EVENT_KIND_RUNNING);
     event.set_text(
         fmt::format("running: {} up after {}", MeshText(MeshOf(job, attempt)), since_start));
@@ -61,13 +84,20 @@ void Milestone(const Job& job, const Attempt& attempt, const v1::Record& record,
   }
 }
 
-void Stopping(const Attempt& attempt, const std::string& next, v1::JobEvent& event) {
+// A later record of the same failure tells only what is new: another cause.
+void Stopping(const Attempt& attempt, const v1::AttemptStopping& stopping, v1::JobEvent& event) {
   const v1::FailureCause& cause = attempt.facts.cause();
   switch (attempt.facts.outcome()) {
     case v1::ATTEMPT_OUTCOME_RANK_FAILED:
     case v1::ATTEMPT_OUTCOME_NODE_LOST:
       event.set_kind(v1::EVENT_KIND_FAILURE);
-      event.set_text(fmt::format("FAILED {}; {}", ShownCause(cause), next));
+      if (stopping.next().empty()) {
+        event.clear_kind();
+        return;
+      }
+      event.set_text(fmt::format("FAILED {} ({}); {}; incident {}", ShownCause(cause),
+                                 BlameText(stopping.blame(), stopping.confidence()),
+                                 stopping.next(), stopping.incident()));
       *event.mutable_cause() = cause;
       return;
     case v1::ATTEMPT_OUTCOME_DRAINED:
@@ -251,9 +281,9 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
       event.set_kind(v1::EVENT_KIND_PLACED);
       event.set_text("placed: " + attempt.facts.reason());
     } else if (record.has_attempt_stopping()) {
-      Stopping(attempt, record.attempt_stopping().next(), event);
+      Stopping(attempt, record.attempt_stopping(), event);
     } else if (record.has_attempt_milestone()) {
-      Milestone(*job, attempt, record, event);
+      Milestone(state, *job, attempt, record, event);
     } else if (record.has_attempt_ended()) {
       event.set_kind(v1::EVENT_KIND_ATTEMPT_ENDED);
       event.set_text(fmt::format("attempt {} ended: {}, last step {}", attempt.facts.number(),

@@ -30,8 +30,10 @@ void OnScaleJob(Turn& turn, const ScaleJob& input);
 void OnSetQueue(Turn& turn, const SetQueue& input);
 void OnPauseQueue(Turn& turn, const PauseQueue& input);
 void OnSetNodeAdmission(Turn& turn, const SetNodeAdmission& input);
+// acknowledge.cc
+void OnAckIncident(Turn& turn, const AckIncident& input);
 
-// recovery.cc: how attempts and jobs end.
+// recovery.cc: how attempts and jobs end. A failure comes by way of FailAttempt (incidents.h).
 // `grows`: it is placed again at once, with more of its data axis.
 void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::FailureCause& cause,
                  bool grows = false);

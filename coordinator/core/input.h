@@ -9,6 +9,7 @@
 
 #include "common/ids.h"
 #include "muster/v1/cluster_service.pb.h"
+#include "muster/v1/incident.pb.h"
 #include "muster/v1/job_service.pb.h"
 #include "muster/v1/queue.pb.h"
 #include "muster/v1/worker_stream.pb.h"
@@ -59,6 +60,11 @@ struct SetNodeAdmission {
   v1::SetNodeAdmissionRequest request;
 };
 
+struct AckIncident {
+  RequestToken token;
+  v1::AckIncidentRequest request;
+};
+
 // A worker's stream opened and said hello.
 struct WorkerConnected {
   SessionId session;
@@ -78,6 +84,6 @@ struct WorkerDisconnected {
 
 using Input =
     std::variant<Start, Tick, SubmitJob, CancelJob, ControlJob, ScaleJob, SetQueue, PauseQueue,
-                 SetNodeAdmission, WorkerConnected, WorkerSaid, WorkerDisconnected>;
+                 SetNodeAdmission, AckIncident, WorkerConnected, WorkerSaid, WorkerDisconnected>;
 
 }  // namespace muster::coordinator::core

@@ -22,6 +22,7 @@ struct Node {
   // Durable.
   bool dead = false;
   std::string dead_reason;
+  int64_t dead_unix_ms = 0;  // when it was last given up
   uint64_t incarnation = 0;
   uint32_t slots = 0;
   std::vector<v1::Device> devices;

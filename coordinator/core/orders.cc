@@ -6,6 +6,7 @@
 #include "coordinator/core/gang_order.h"
 #include "coordinator/core/grace.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/incidents.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -100,10 +101,11 @@ void CheckMissingShares(Turn& turn) {
       const Share* share = attempt == nullptr ? nullptr : attempt->ShareOf(node.name);
       if (share == nullptr || !attempt->good() || share->reported || share->done()) continue;
       if (attempt->facts.state() == v1::ATTEMPT_STATE_RUNNING || MissedARestart(node, *share)) {
-        StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
-                    CauseOnNode(node.name,
-                                fmt::format("{} is back but no longer has its ranks of attempt {}",
-                                            node.name.value(), attempt->facts.number())));
+        FailAttempt(
+            turn, job,
+            {NodeEvidence(turn, v1::EVIDENCE_KIND_NODE_GONE, node,
+                          fmt::format("{} is back but no longer has its ranks of attempt {}",
+                                      node.name.value(), attempt->facts.number()))});
       } else {
         still_missing = true;  // it may yet start them
       }

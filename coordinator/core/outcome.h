@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "common/ids.h"
 #include "muster/v1/cluster_service.pb.h"
+#include "muster/v1/incident.pb.h"
 #include "muster/v1/job_service.pb.h"
 #include "muster/v1/journal.pb.h"
 #include "muster/v1/queue.pb.h"
@@ -34,7 +35,7 @@ struct Reply {
   absl::Status status;  // the response is meaningful only when OK
   std::variant<std::monostate, v1::SubmitJobResponse, v1::CancelJobResponse, v1::ControlJobResponse,
                v1::ScaleJobResponse, v1::SetQueueResponse, v1::PauseQueueResponse,
-               v1::SetNodeAdmissionResponse>
+               v1::SetNodeAdmissionResponse, v1::AckIncidentResponse>
       response;
 };
 
@@ -42,7 +43,8 @@ struct Outcome {
   std::vector<v1::Record> records;
   std::vector<Command> commands;
   std::vector<Reply> replies;
-  std::vector<v1::JobEvent> events;  // durable ones (from records) and progress, in order
+  std::vector<v1::JobEvent> events;     // durable ones (from records) and progress, in order
+  std::vector<v1::Incident> incidents;  // those that changed, as they are now
 };
 
 }  // namespace muster::coordinator::core

@@ -9,6 +9,7 @@
 #include "common/hostlist.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/incidents.h"
 #include "coordinator/core/room.h"
 #include "coordinator/core/situation.h"
 
@@ -154,7 +155,8 @@ void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::Fai
     SayRepair(turn.state(), job, *stopping);
   }
   if (IsFailure(outcome)) {
-    stopping->set_since_unix_ms(attempt->broken_since_ms);
+    FillFailure(turn.state(), job, *attempt, stopping);
+    attempt->has_new_evidence = false;
   }
   turn.Record(std::move(record));
   for (Share& share : attempt->shares) share.next_order = absl::InfinitePast();
@@ -182,6 +184,7 @@ void MaybeEndAttempt(Turn& turn, Job& job) {
     }
   }
   if (!attempt->all_done()) return;
+  RecordLateEvidence(turn, job);
   const std::vector<Share> shares = attempt->shares;
   const AttemptKey key(job.id, AttemptNumber(attempt->facts.number()));
   turn.Record(EndedRecord(job, *attempt, FinalOutcome(job, *attempt)));
@@ -231,16 +234,12 @@ void LoseNode(Turn& turn, Node& node, const std::string& why) {
     Share* share = attempt == nullptr ? nullptr : attempt->ShareOf(node.name);
     if (share == nullptr || share->done()) continue;
     attempt->MarkLost(*share);
-    if (attempt->good()) {
-      // Never heard in this life of the coordinator: it may have been lost at any time before.
-      attempt->broken_since_ms =
-          absl::ToUnixMillis(std::max(node.lease.heard, turn.state().started_at));
-      StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_NODE_LOST,
-                  CauseOnNode(node.name, fmt::format("{} lost: {}", node.name.value(), why)));
-    } else {
-      StopWaitingForASave(turn, job);
-      MaybeEndAttempt(turn, job);
-    }
+    const bool silent = why.rfind("silent", 0) == 0;
+    FailAttempt(
+        turn, job,
+        {NodeEvidence(turn, silent ? v1::EVIDENCE_KIND_NODE_SILENT : v1::EVIDENCE_KIND_NODE_GONE,
+                      node, fmt::format("{} lost: {}", node.name.value(), why))});
+    MaybeEndAttempt(turn, job);
   }
   MaybeFinishDrain(turn, node);
 }

@@ -1,10 +1,13 @@
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "common/status.h"
 #include "coordinator/core/causes.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/hangs.h"
+#include "coordinator/core/incidents.h"
 #include "coordinator/core/room.h"
 
 namespace muster::coordinator::core {
@@ -22,26 +25,41 @@ void ClearAway(Turn& turn, Node& node, const v1::AttemptReport& report) {
   SendStop(turn, node, key, absl::ZeroDuration(), "this attempt is over");
 }
 
-void RecordMilestone(Turn& turn, const Job& job, const Attempt& attempt, bool first_step) {
+v1::Record MilestoneOf(const Job& job, const Attempt& attempt) {
   v1::Record record;
   v1::AttemptMilestone* reached = record.mutable_attempt_milestone();
   reached->set_job_id(job.id.value());
   reached->set_attempt(attempt.facts.number());
-  reached->set_first_step(first_step);
   reached->set_step(attempt.progress.first_step());
-  turn.Record(std::move(record));
+  return record;
+}
+
+// It is again where the attempts before it had come. A program that tells no steps is there as soon
+// as it runs.
+bool CaughtUp(const Job& job, const Attempt& attempt) {
+  const v1::Attempt& facts = attempt.facts;
+  if (facts.number() < 2 || facts.caught_up_unix_ms() != 0) return false;
+  if (facts.first_step_unix_ms() != 0) return attempt.progress.step() >= job.best_step;
+  return facts.state() == v1::ATTEMPT_STATE_RUNNING && !job.spec.has_train() && job.best_step == 0;
 }
 
 void TakeProgress(Turn& turn, Job& job, Attempt& attempt, uint64_t updates_before) {
   if (attempt.good()) {
     if (attempt.facts.state() == v1::ATTEMPT_STATE_STARTING &&
         attempt.ranks_up == attempt.ranks.size()) {
-      RecordMilestone(turn, job, attempt, false);
+      turn.Record(MilestoneOf(job, attempt));
     }
     if (attempt.facts.state() == v1::ATTEMPT_STATE_RUNNING &&
         attempt.facts.first_step_unix_ms() == 0 &&
         attempt.progress.step() > attempt.progress.first_step()) {
-      RecordMilestone(turn, job, attempt, true);
+      v1::Record record = MilestoneOf(job, attempt);
+      record.mutable_attempt_milestone()->set_first_step(true);
+      turn.Record(std::move(record));
+    }
+    if (CaughtUp(job, attempt)) {
+      v1::Record record = MilestoneOf(job, attempt);
+      record.mutable_attempt_milestone()->set_caught_up(true);
+      turn.Record(std::move(record));
     }
   }
   if (attempt.progress.updates() > updates_before) {
@@ -50,35 +68,16 @@ void TakeProgress(Turn& turn, Job& job, Attempt& attempt, uint64_t updates_befor
   }
 }
 
-// The rank's end by its node's clock, which may be wrong: it lived when the node spoke before.
-int64_t BrokenSince(Turn& turn, const RankFailure& failure) {
-  const absl::Time heard = turn.state().nodes.Find(failure.node)->heard_before;
-  const int64_t before = heard == absl::InfinitePast() ? 0 : absl::ToUnixMillis(heard);
-  const int64_t exit_ms = failure.report.exit_unix_us() / 1000;
-  return std::clamp(exit_ms, std::min(before, turn.now_ms()), turn.now_ms());
-}
-
-void TakeFailure(Turn& turn, Job& job, Attempt& attempt, const RankFailure& failure) {
-  const int64_t exit_us = failure.report.exit_unix_us();
-  if (attempt.good()) {
-    attempt.cause_exit_us = exit_us;
-    attempt.broken_since_ms = BrokenSince(turn, failure);
-    StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
-                CauseOf(failure, attempt.facts.state()));
-    return;
+void TakeFailures(Turn& turn, Job& job, const Attempt& attempt,
+                  const std::vector<RankFailure>& failures) {
+  if (failures.empty()) return;
+  const bool was_up = attempt.facts.running_unix_ms() > 0;
+  std::vector<v1::Evidence> evidence;
+  for (const RankFailure& failure : failures) {
+    evidence.push_back(EvidenceOf(
+        failure, was_up ? v1::ATTEMPT_STATE_RUNNING : v1::ATTEMPT_STATE_STARTING, turn.now_ms()));
   }
-  if (attempt.facts.outcome() != v1::ATTEMPT_OUTCOME_RANK_FAILED) {
-    StopWaitingForASave(turn, job);
-    return;
-  }
-  // A node further away may report the root of the cascade later.
-  if (exit_us > 0 && attempt.cause_exit_us > 0 && exit_us < attempt.cause_exit_us) {
-    attempt.cause_exit_us = exit_us;
-    attempt.broken_since_ms = BrokenSince(turn, failure);
-    const bool was_up = attempt.facts.running_unix_ms() > 0;
-    StopAttempt(turn, job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
-                CauseOf(failure, was_up ? v1::ATTEMPT_STATE_RUNNING : v1::ATTEMPT_STATE_STARTING));
-  }
+  FailAttempt(turn, job, std::move(evidence));
 }
 
 }  // namespace
@@ -94,22 +93,24 @@ void OnAttemptReport(Turn& turn, Node& node, const v1::AttemptReport& report) {
     return;
   }
   const uint64_t updates_before = attempt->progress.updates();
-  const auto failure = attempt->Observe(*share, report);
+  attempt->still_limit_ms = HangLimitMs(turn.state(), *job, *attempt);
+  const std::vector<RankFailure> failures = attempt->Observe(*share, report);
   TakeProgress(turn, *job, *attempt, updates_before);
-  if (failure) TakeFailure(turn, *job, *attempt, *failure);
+  TakeFailures(turn, *job, *attempt, failures);
   if (attempt->good() && share->stopped && share->exited < share->ranks) {
-    StopAttempt(
-        turn, *job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
-        CauseOnNode(node.name, fmt::format("{} has no process of attempt {} left and cannot "
-                                           "say how its ranks ended",
-                                           node.name.value(), report.attempt())));
+    FailAttempt(turn, *job,
+                {NodeEvidence(turn, v1::EVIDENCE_KIND_SHIM_DIED, node,
+                              fmt::format("{} has no process of attempt {} left and cannot "
+                                          "say how its ranks ended",
+                                          node.name.value(), report.attempt()))});
   } else if (attempt->good() && share->stopped && !attempt->all_clean() && attempt->all_done()) {
-    StopAttempt(
-        turn, *job, v1::ATTEMPT_OUTCOME_RANK_FAILED,
-        CauseOnNode(node.name, fmt::format("attempt {} was killed by its worker, without an "
-                                           "order",
-                                           report.attempt())));
+    FailAttempt(turn, *job,
+                {NodeEvidence(turn, v1::EVIDENCE_KIND_SHIM_DIED, node,
+                              fmt::format("attempt {} was killed by its worker, without an "
+                                          "order",
+                                          report.attempt()))});
   }
+  CheckHang(turn, *job);
   MaybeEndAttempt(turn, *job);
 }
 

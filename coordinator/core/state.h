@@ -13,6 +13,7 @@
 #include "coordinator/core/dependencies.h"
 #include "coordinator/core/events.h"
 #include "coordinator/core/failure_rate.h"
+#include "coordinator/core/incident_table.h"
 #include "coordinator/core/job_table.h"
 #include "coordinator/core/ledger_sum.h"
 #include "coordinator/core/node_table.h"
@@ -35,15 +36,20 @@ struct RequestUse {
     kScale,
     kSetAdmission,
     kSetQueue,  // pause and resume too
+    kAckIncident,
   } call;
   JobId job = {};
   NodeId node = {};
   std::string queue = {};
+  uint64_t incident = 0;
 };
 
 struct ClusterState {
   explicit ClusterState(const Options& chosen)
-      : options(chosen), queues(chosen.usage_half_life), events(chosen.events_kept) {}
+      : options(chosen),
+        queues(chosen.usage_half_life),
+        incidents(chosen.incidents_kept),
+        events(chosen.events_kept) {}
 
   Options options;
   // Durable.
@@ -62,6 +68,7 @@ struct ClusterState {
   LedgerSum ledger_of_ended;  // of all jobs that ended
   ArrayTable arrays;
   Dependencies dependencies;
+  IncidentTable incidents;
   std::map<std::string, RequestUse> requests;
   // Of this life only.
   EventRing events;

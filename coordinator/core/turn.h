@@ -27,6 +27,7 @@ class Turn {
   void Send(const Node& node, v1::CoordinatorMessage message);
   void Close(SessionId session, absl::Status status);
   void Emit(v1::JobEvent event) { outcome_.events.push_back(std::move(event)); }
+  void Emit(v1::Incident incident) { outcome_.incidents.push_back(std::move(incident)); }
 
   template <typename Response>
   void Answer(RequestToken token, absl::StatusOr<Response> answer) {

@@ -28,6 +28,7 @@ std::optional<std::string> Script::Request(const Words& words) {
   if (verb == "queue") return SetQueue(words);
   if (verb == "pause-queue") return PauseQueue(words, true);
   if (verb == "resume-queue") return PauseQueue(words, false);
+  if (verb == "ack") return Ack(words);
   if (verb == "drain") return Admission(words, v1::NODE_ADMISSION_DRAINING);
   if (verb == "cordon") return Admission(words, v1::NODE_ADMISSION_CORDONED);
   if (verb == "open") return Admission(words, v1::NODE_ADMISSION_OPEN);
@@ -78,6 +79,16 @@ std::string Script::PauseQueue(const Words& words, bool paused) {
   SetCommon(words, &input.request);
   input.request.set_name(words.at(1));
   input.request.set_paused(paused);
+  return Step(input);
+}
+
+std::string Script::Ack(const Words& words) {
+  core::AckIncident input{RequestToken(++last_token_), {}};
+  input.request.set_request_id(Get(words, "request"));
+  input.request.set_validate_only(Has(words, "validate"));
+  input.request.set_incident_id(Number(words.at(1)));
+  input.request.set_user(Get(words, "user"));
+  input.request.set_note(Get(words, "note"));
   return Step(input);
 }
 

@@ -148,6 +148,20 @@ std::string Script::Show(const Words& words) const {
   } else if (words.at(1) == "nodes") {
     const auto nodes = cluster_->ListNodes({});
     for (const v1::Node& node : nodes->nodes()) text += NodeLine(node) + "\n";
+  } else if (words.at(1) == "incidents") {
+    v1::ListIncidentsRequest request;
+    request.set_job_id(Number(Get(words, "job", "0")));
+    request.set_node(Get(words, "node"));
+    request.set_unacknowledged(Has(words, "unacked"));
+    const auto incidents = cluster_->ListIncidents(request);
+    for (const v1::Incident& one : incidents->incidents()) text += IncidentLine(one) + "\n";
+    if (text.empty()) text = "no incidents\n";
+  } else if (words.at(1) == "incident") {
+    v1::GetIncidentRequest request;
+    request.set_incident_id(Number(words.at(2)));
+    const auto found = cluster_->GetIncident(request);
+    if (!found.ok()) return std::string(found.status().message()) + "\n";
+    text = IncidentLines(found->incident());
   } else if (words.at(1) == "queues") {
     const v1::ListQueuesResponse queues = cluster_->ListQueues();
     for (const v1::Queue& queue : queues.queues()) text += QueueLine(queue) + "\n";

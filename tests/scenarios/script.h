@@ -37,6 +37,7 @@ class Script {
   std::string Scale(const Words& words);
   std::string SetQueue(const Words& words);
   std::string PauseQueue(const Words& words, bool paused);
+  std::string Ack(const Words& words);
   std::string Admission(const Words& words, v1::NodeAdmission admission);
   // The nodes of the job's newest attempt report their ranks, one after another.
   std::string OnAllNodes(const Words& words, const std::string& fate, bool stopped);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "common/check.h"
 #include "common/duration.h"
@@ -69,6 +70,27 @@ std::string QueueText(const v1::QueueSpec& spec) {
   return text + (spec.paused() ? " paused" + Quoted(spec.paused_reason()) : "");
 }
 
+// The evidence behind the root, a line each: only a cascade has more than one.
+std::string EvidenceLines(const google::protobuf::RepeatedPtrField<v1::Evidence>& all) {
+  std::string text;
+  for (int i = 0; all.size() > 1 && i < all.size(); ++i) {
+    std::string role = Bare(v1::EvidenceRole_Name(all[i].role()), "EVIDENCE_ROLE_");
+    for (char& letter : role) letter = static_cast<char>(std::tolower(letter));
+    text += fmt::format("\n  {}{}", role, Quoted(all[i].text()));
+  }
+  return text;
+}
+
+std::string StoppingText(const v1::AttemptStopping& stopping) {
+  std::string text = "AttemptStopping " + Key(stopping) + " " + Outcome_(stopping.outcome()) +
+                     Quoted(stopping.cause().text());
+  text += RungOf(stopping.rung()) + (stopping.grows() ? " grows" : "");
+  if (stopping.incident() == 0) return text;
+  text += fmt::format(" incident={} {} {:.2f}", stopping.incident(),
+                      Bare(v1::Blame_Name(stopping.blame()), "BLAME_"), stopping.confidence());
+  return text + EvidenceLines(stopping.evidence());
+}
+
 std::string RecordLine(const v1::Record& record) {
   switch (record.record_case()) {
     case v1::Record::kClusterCreated:
@@ -122,18 +144,15 @@ std::string RecordLine(const v1::Record& record) {
              Placed(record.attempt_started().shares()) + MeshOf(record.attempt_started().mesh()) +
              RungOf(record.attempt_started().rung());
     case v1::Record::kAttemptStopping:
-      return "AttemptStopping " + Key(record.attempt_stopping()) + " " +
-             Outcome_(record.attempt_stopping().outcome()) +
-             Quoted(record.attempt_stopping().cause().text()) +
-             RungOf(record.attempt_stopping().rung()) +
-             (record.attempt_stopping().grows() ? " grows" : "");
+      return StoppingText(record.attempt_stopping());
     case v1::Record::kAttemptEnded:
       return fmt::format("AttemptEnded {} {} steps={}-{}", Key(record.attempt_ended()),
                          Outcome_(record.attempt_ended().outcome()),
                          record.attempt_ended().first_step(), record.attempt_ended().last_step());
     case v1::Record::kAttemptMilestone:
       return fmt::format("AttemptMilestone {} {}", Key(record.attempt_milestone()),
-                         record.attempt_milestone().first_step()
+                         record.attempt_milestone().caught_up() ? "caught up"
+                         : record.attempt_milestone().first_step()
                              ? fmt::format("first step after {}", record.attempt_milestone().step())
                              : "all running");
     case v1::Record::kJobEnded:
@@ -160,6 +179,9 @@ std::string RecordLine(const v1::Record& record) {
                          marked.step(), Quoted(marked.reason()));
     }
     case v1::Record::kIncidentAcknowledged:
+      return fmt::format(
+          "IncidentAcknowledged {} by={}{}", record.incident_acknowledged().incident(),
+          record.incident_acknowledged().user(), Quoted(record.incident_acknowledged().note()));
     case v1::Record::kNodeQuarantineSet:
     case v1::Record::kNodeTested:
     case v1::Record::RECORD_NOT_SET:
@@ -231,6 +253,9 @@ std::string ReplyLine(const Reply& reply) {
   if (const auto* paused = std::get_if<v1::PauseQueueResponse>(&reply.response)) {
     return "OK " + QueueLine(paused->queue());
   }
+  if (const auto* acked = std::get_if<v1::AckIncidentResponse>(&reply.response)) {
+    return "OK " + IncidentLine(acked->incident());
+  }
   return "OK " + NodeLine(std::get<v1::SetNodeAdmissionResponse>(reply.response).node());
 }
 
@@ -239,6 +264,41 @@ std::string ReplyLine(const Reply& reply) {
 std::string JobLine(const v1::Job& job) {
   return fmt::format("job {} {}{}", job.id(), Bare(v1::JobState_Name(job.state()), "JOB_STATE_"),
                      Quoted(job.reason()));
+}
+
+std::string IncidentLine(const v1::Incident& incident) {
+  std::string text = fmt::format("incident {} {}{}", incident.id(),
+                                 Bare(v1::IncidentState_Name(incident.state()), "INCIDENT_STATE_"),
+                                 Quoted(incident.text()));
+  if (incident.acknowledged()) {
+    text += fmt::format(" acked by {}{}", incident.acknowledged_by(), Quoted(incident.note()));
+  }
+  return text;
+}
+
+std::string IncidentLines(const v1::Incident& incident) {
+  std::string text = IncidentLine(incident) + "\n";
+  if (!incident.domain().empty()) text += "  domain " + incident.domain() + "\n";
+  text += "  nodes";
+  for (const std::string& node : incident.nodes()) text += " " + node;
+  text += fmt::format("\n  blame {} {:.2f}{}{}\n", Bare(v1::Blame_Name(incident.blame()), "BLAME_"),
+                      incident.confidence(), Quoted(incident.blame_reason()),
+                      EvidenceLines(incident.evidence()));
+  for (const v1::IncidentJob& job : incident.jobs()) {
+    const v1::PhaseSeconds& in = job.seconds();
+    text += fmt::format(
+        "  job {} attempt {} -> {} {}: detect {:.1f} decide {:.1f} stop {:.1f} replace {:.1f} "
+        "start {:.1f} load {:.1f} recompute {:.1f}; {} steps lost{}\n",
+        job.job_id(), job.attempt(), job.next_attempt(),
+        Bare(v1::IncidentState_Name(job.state()), "INCIDENT_STATE_"), in.detect(), in.decide(),
+        in.stop(), in.replace(), in.start(), in.load(), in.recompute(), job.steps_lost(),
+        Quoted(job.waiting_for()));
+    for (const v1::IncidentAction& action : job.actions()) {
+      text += fmt::format("    {} attempt {}{}\n", Bare(v1::Rung_Name(action.rung()), "RUNG_"),
+                          action.attempt(), Quoted(action.reason()));
+    }
+  }
+  return text + fmt::format("  lost {:.1f} slot seconds\n", incident.slot_seconds_lost());
 }
 
 std::string NodeLine(const v1::Node& node) {

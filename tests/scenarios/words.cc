@@ -28,6 +28,22 @@ void SetFate(v1::RankReport* rank, const std::string& fate) {
   rank->set_stopped_by_us(true);
 }
 
+// still=3s [in=data:7 or in=data:7:done] [process=T]
+void SetStill(const Words& words, v1::RankReport* rank) {
+  if (const std::string still = Get(words, "still"); !still.empty()) {
+    rank->set_still_ms(absl::ToInt64Milliseconds(DurationFromText(still).value()));
+  }
+  rank->set_process_state(Get(words, "process"));
+  const std::string in = Get(words, "in");
+  if (in.empty()) return;
+  const Words parts = List(in, ':');
+  v1::CollectiveSeen* seen = rank->add_collectives();
+  seen->set_operation("all-reduce");
+  seen->set_group(parts.at(0));
+  seen->set_sequence(Number(parts.at(1)));
+  seen->set_done(parts.size() > 2);
+}
+
 // "rack" → DOMAIN_RACK, with that prefix; CHECK when there is none.
 template <typename Enum, typename Parse>
 Enum EnumOf(const std::string& prefix, const std::string& word, Parse parse) {
@@ -174,6 +190,7 @@ v1::AttemptReport ParseReport(const Words& words, uint64_t update) {
       rank->set_rank(static_cast<uint32_t>(number));
       *rank->mutable_progress() = progress;
       SetFate(rank, words[i].substr(equals + 1));
+      SetStill(words, rank);
       if (const std::string line = Get(words, "line"); !line.empty()) rank->add_last_lines(line);
     }
   }
@@ -223,6 +240,10 @@ void ParsePlacement(const Words& words, v1::JobSpec* spec) {
   v1::RecoverySpec* recovery = spec->mutable_recovery();
   recovery->set_hot_spares(static_cast<uint32_t>(Number(Get(words, "spares", "0"))));
   recovery->set_lend_spares(Has(words, "lend"));
+  if (const std::string hang = Get(words, "hang"); !hang.empty()) {
+    recovery->mutable_hang_after()->set_seconds(
+        absl::ToInt64Seconds(DurationFromText(hang).value()));
+  }
 }
 
 }  // namespace

@@ -55,6 +55,23 @@ v1::Node Durable(v1::Node node) {
   return node;
 }
 
+// What an open one waits for, and for how long, is of this life.
+v1::Incident Durable(v1::Incident incident) {
+  if (incident.end_unix_ms() != 0) return incident;
+  incident.set_state(v1::INCIDENT_STATE_OPEN);
+  incident.clear_text();
+  incident.clear_slot_seconds_lost();
+  for (v1::IncidentJob& job : *incident.mutable_jobs()) {
+    if (job.state() != v1::INCIDENT_STATE_OPEN && job.state() != v1::INCIDENT_STATE_WAITING) {
+      continue;
+    }
+    job.set_state(v1::INCIDENT_STATE_OPEN);
+    job.clear_waiting_for();
+    job.clear_seconds();
+  }
+  return incident;
+}
+
 }  // namespace
 
 std::string DurableView(const Cluster& cluster) {
@@ -79,6 +96,9 @@ std::string DurableView(const Cluster& cluster) {
     for (const v1::Node& node : nodes->nodes()) text += Durable(node).DebugString();
     nodes_request.set_page_token(nodes->next_page_token());
   } while (!nodes_request.page_token().empty());
+  const auto incidents = cluster.IncidentsAfter(0, JobId());
+  CHECK(incidents.ok(), "{}", std::string(incidents.status().message()));
+  for (const v1::Incident& incident : *incidents) text += Durable(incident).DebugString();
   return text;
 }
 
