@@ -9,6 +9,7 @@
 #include "common/duration.h"
 #include "common/status.h"
 #include "muster/v1/cluster_service.grpc.pb.h"
+#include "muster/v1/incident.grpc.pb.h"
 #include "muster/v1/job_service.grpc.pb.h"
 #include "muster/v1/ledger.grpc.pb.h"
 #include "muster/v1/peer.grpc.pb.h"
@@ -66,7 +67,8 @@ struct Client::Connection {
         jobs(v1::JobService::NewStub(channel)),
         cluster(v1::ClusterService::NewStub(channel)),
         queues(v1::QueueService::NewStub(channel)),
-        ledger(v1::LedgerService::NewStub(channel)) {}
+        ledger(v1::LedgerService::NewStub(channel)),
+        incidents(v1::IncidentService::NewStub(channel)) {}
 
   std::string address;
   std::shared_ptr<grpc::Channel> channel;
@@ -74,6 +76,7 @@ struct Client::Connection {
   std::unique_ptr<v1::ClusterService::Stub> cluster;
   std::unique_ptr<v1::QueueService::Stub> queues;
   std::unique_ptr<v1::LedgerService::Stub> ledger;
+  std::unique_ptr<v1::IncidentService::Stub> incidents;
 };
 
 struct Client::State {
@@ -193,6 +196,42 @@ absl::StatusOr<v1::SetNodeAdmissionResponse> Client::SetNodeAdmission(
       request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
         return to.cluster->SetNodeAdmission(context, in, out);
       });
+}
+
+absl::StatusOr<v1::AckIncidentResponse> Client::AckIncident(v1::AckIncidentRequest request) {
+  if (request.request_id().empty()) request.set_request_id(NewRequestId());
+  return Call<v1::AckIncidentRequest, v1::AckIncidentResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.incidents->AckIncident(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::Incident> Client::GetIncident(uint64_t id) {
+  v1::GetIncidentRequest request;
+  request.set_incident_id(id);
+  MUSTER_ASSIGN_OR_RETURN(
+      v1::GetIncidentResponse response,
+      (Call<v1::GetIncidentRequest, v1::GetIncidentResponse>(
+          request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+            return to.incidents->GetIncident(context, in, out);
+          })));
+  return std::move(*response.mutable_incident());
+}
+
+absl::StatusOr<v1::ListIncidentsResponse> Client::ListIncidents(v1::ListIncidentsRequest request) {
+  v1::ListIncidentsResponse all;
+  do {
+    MUSTER_ASSIGN_OR_RETURN(
+        v1::ListIncidentsResponse page,
+        (Call<v1::ListIncidentsRequest, v1::ListIncidentsResponse>(
+            request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+              return to.incidents->ListIncidents(context, in, out);
+            })));
+    if (all.revision() == 0) all.set_revision(page.revision());
+    for (v1::Incident& one : *page.mutable_incidents()) *all.add_incidents() = std::move(one);
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return all;
 }
 
 absl::StatusOr<v1::Job> Client::GetJob(const std::string& reference) {

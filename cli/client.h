@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "muster/v1/cluster_service.pb.h"
+#include "muster/v1/incident.pb.h"
 #include "muster/v1/job_service.pb.h"
 #include "muster/v1/ledger.pb.h"
 #include "muster/v1/peer.pb.h"
@@ -40,6 +41,11 @@ class Client {
   absl::StatusOr<v1::PauseQueueResponse> PauseQueue(v1::PauseQueueRequest request);
   absl::StatusOr<v1::SetNodeAdmissionResponse> SetNodeAdmission(
       v1::SetNodeAdmissionRequest request);
+
+  absl::StatusOr<v1::AckIncidentResponse> AckIncident(v1::AckIncidentRequest request);
+  absl::StatusOr<v1::Incident> GetIncident(uint64_t id);
+  absl::StatusOr<v1::ListIncidentsResponse> ListIncidents(
+      v1::ListIncidentsRequest request);  // all pages
 
   // By id if `reference` is a number, else by name.
   absl::StatusOr<v1::Job> GetJob(const std::string& reference);

@@ -24,6 +24,7 @@ Command ScaleCommand(Session* session);
 Command QueueCommand(Session* session);
 Command LedgerCommand(Session* session);
 Command WaitCommand(Session* session);
+Command IncidentCommand(Session* session);
 Command NodeCommand(Session* session);
 Command CkptCommand(Session* session);
 Command DataCommand(Session* session);

@@ -63,6 +63,30 @@ void muster_rank_publish(muster_rank* link, const muster_rank_status* status);
  * Goes out with the next status. */
 void muster_rank_stragglers(muster_rank* link, double seconds);
 
+/* Collectives, so that a hang can be told from waiting: call begin before one and done after it.
+ * Costs some stores. Several may be under way; the ring keeps the newest 32. */
+typedef enum {
+  MUSTER_COLLECTIVE_ALL_REDUCE = 1,
+  MUSTER_COLLECTIVE_REDUCE_SCATTER = 2,
+  MUSTER_COLLECTIVE_ALL_GATHER = 3,
+  MUSTER_COLLECTIVE_BROADCAST = 4,
+  MUSTER_COLLECTIVE_BARRIER = 5,
+  MUSTER_COLLECTIVE_SEND = 6,
+  MUSTER_COLLECTIVE_RECEIVE = 7
+} muster_collective;
+
+typedef enum {
+  MUSTER_GROUP_WORLD = 1,
+  MUSTER_GROUP_DATA = 2,
+  MUSTER_GROUP_TENSOR = 3,
+  MUSTER_GROUP_PIPELINE = 4
+} muster_group;
+
+/* Returns the number to be given to done. From one thread at a time. */
+uint64_t muster_rank_collective_begin(muster_rank* link, muster_collective operation,
+                                      muster_group group, uint64_t bytes);
+void muster_rank_collective_done(muster_rank* link, uint64_t number);
+
 /* The order page: what the worker wants. */
 int muster_rank_wanted_stop(const muster_rank* link);      /* stop after this step, save first */
 uint64_t muster_rank_wanted_save(const muster_rank* link); /* grows with each "save now" */

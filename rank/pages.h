@@ -35,13 +35,14 @@ typedef struct {
   double straggler_seconds; /* 0 from a writer that does not know of it */
 } muster_status_body;
 
-/* The last collectives, for finding the one that hangs. Reserved: nobody writes them yet. */
+/* The last collectives, for finding the one that hangs. Entry n is in ring[n % 32]; `state` is
+ * 0 while it is being written; the ring is a hint for people, read once and not locked. */
 typedef struct {
-  uint64_t sequence;
+  uint64_t sequence; /* of its group, from 1 */
   uint64_t bytes;
   int64_t begin_monotonic_ns;
-  uint16_t operation;
-  uint16_t group;
+  uint16_t operation; /* muster_collective */
+  uint16_t group;     /* muster_group */
   uint32_t state; /* 0 none, 1 begun, 2 done */
 } muster_collective_entry;
 

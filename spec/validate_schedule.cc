@@ -113,6 +113,9 @@ class ScheduleRules {
       Add("recovery.hot_spares",
           fmt::format("{}; give 0 to {} nodes", recovery.hot_spares(), kSparesMax));
     }
+    if (recovery.has_hang_after()) {
+      TimeBetween("recovery.hang_after", recovery.hang_after(), 1, kDurationSecondsMax);
+    }
     if (!(recovery.spare_share() >= 0 && recovery.spare_share() <= 1)) {
       Add("recovery.spare_share",
           fmt::format("{}; give a share of the job's nodes from 0 to 1", recovery.spare_share()));

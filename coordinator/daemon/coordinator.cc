@@ -22,6 +22,7 @@
 #include "coordinator/journal/sqlite_journal.h"
 #include "coordinator/journal/state_folder.h"
 #include "coordinator/rpc/cluster_service.h"
+#include "coordinator/rpc/incident_service.h"
 #include "coordinator/rpc/job_service.h"
 #include "coordinator/rpc/ledger_service.h"
 #include "coordinator/rpc/queue_service.h"
@@ -57,6 +58,7 @@ struct Coordinator::Parts {
   rpc::Mailbox mailbox{kMailboxLetters};
   rpc::PendingReplies replies;
   rpc::Watchers watchers;
+  rpc::IncidentWatchers incident_watchers;
   rpc::WorkerGateway gateway{&mailbox, {}};
   std::unique_ptr<journal::Journal> journal;
   std::unique_ptr<Courier> courier;
@@ -64,6 +66,7 @@ struct Coordinator::Parts {
   std::unique_ptr<rpc::JobService> jobs;
   std::unique_ptr<rpc::QueueService> queues;
   std::unique_ptr<rpc::LedgerService> ledger;
+  std::unique_ptr<rpc::IncidentService> incidents;
   std::unique_ptr<rpc::ClusterService> cluster;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<MetricsHttp> metrics_http;
@@ -111,13 +114,14 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
                                      [this](const core::Outcome& outcome) { Deliver(outcome); });
   metrics.SetGauges({.mailbox_depth = [this] { return mailbox.depth(); },
                      .sessions = [this] { return gateway.sessions(); },
-                     .watchers = [this] { return watchers.count(); },
+                     .watchers = [this] { return watchers.count() + incident_watchers.count(); },
                      .deliveries_waiting = [this] { return courier->waiting(); }});
   MUSTER_RETURN_IF_ERROR(loop->Start(RandomClusterId(), RandomNonce()));
 
   jobs = std::make_unique<rpc::JobService>(&mailbox, &replies, &watchers);
   queues = std::make_unique<rpc::QueueService>(&mailbox, &replies);
   ledger = std::make_unique<rpc::LedgerService>(&mailbox);
+  incidents = std::make_unique<rpc::IncidentService>(&mailbox, &replies, &incident_watchers);
   cluster = std::make_unique<rpc::ClusterService>(
       &mailbox, &replies,
       rpc::ClusterServiceHost{
@@ -125,9 +129,10 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
           .start = absl::Now(),
           .metrics = [this](const core::Cluster& c) { return metrics.Text(c); },
           .backup = [this](const std::string& path) { return journal->Backup(path); }});
-  MUSTER_ASSIGN_OR_RETURN(rpc::RunningServer running,
-                          rpc::StartServer(options.listen, {jobs.get(), queues.get(), ledger.get(),
-                                                            cluster.get(), &gateway}));
+  MUSTER_ASSIGN_OR_RETURN(
+      rpc::RunningServer running,
+      rpc::StartServer(options.listen, {jobs.get(), queues.get(), ledger.get(), incidents.get(),
+                                        cluster.get(), &gateway}));
   server = std::move(running.server);
   address = running.address;
   if (!options.metrics_listen.empty()) {
@@ -158,6 +163,7 @@ void Coordinator::Parts::Deliver(const core::Outcome& outcome) {
     spdlog::info("job {}: {}", event.job_id(), event.text());
   }
   watchers.Publish(outcome.events);
+  incident_watchers.Publish(outcome.incidents);
 }
 
 absl::StatusOr<std::string> Coordinator::Parts::MetricsText() {
@@ -194,6 +200,7 @@ void Coordinator::Parts::Close() {
       Unavailable("the coordinator is stopping; ranks run on; try again when it is back");
   replies.FailAll(gone);
   watchers.CloseAll(gone);
+  incident_watchers.CloseAll(gone);
   gateway.CloseAll(gone);
   if (metrics_http != nullptr) metrics_http.reset();
   if (server != nullptr) {

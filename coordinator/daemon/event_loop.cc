@@ -118,7 +118,10 @@ void EventLoop::Step(const core::Input& input) {
                      });
     outcome.records.clear();
   }
-  if (outcome.commands.empty() && outcome.replies.empty() && outcome.events.empty()) return;
+  if (outcome.commands.empty() && outcome.replies.empty() && outcome.events.empty() &&
+      outcome.incidents.empty()) {
+    return;
+  }
   auto held = std::make_shared<const core::Outcome>(std::move(outcome));
   courier_->Add(batches_appended_, [this, held] { deliver_(*held); });
 }

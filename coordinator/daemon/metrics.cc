@@ -181,6 +181,18 @@ void WriteLedgers(const core::Cluster& cluster, const std::vector<v1::Job>& jobs
   text.Sample("", ledger.steps_recomputed());
 }
 
+void WriteIncidents(const core::Cluster& cluster, Text& text) {
+  const core::Cluster::IncidentCounts counts = cluster.CountIncidents();
+  text.Family("muster_incidents", "gauge", "Incidents that are not over, by state.");
+  text.Sample("state=\"open\"", counts.open - counts.waiting);
+  text.Sample("state=\"waiting\"", counts.waiting);
+  text.Family("muster_incidents_over_total", "counter", "Incidents that are over, by blame.");
+  for (const auto& [blame, count] : counts.over_by_blame) {
+    const std::string word = Word(v1::Blame_Name(blame), sizeof "BLAME_" - 1);
+    text.Sample("blame=\"" + (word == "unspecified" ? "unknown" : word) + "\"", count);
+  }
+}
+
 double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9; }
 
 }  // namespace
@@ -227,6 +239,7 @@ std::string Metrics::Text(const core::Cluster& cluster) const {
   const std::vector<v1::Job> active = ActiveJobs(cluster);
   WriteJobs(active, text);
   WriteLedgers(cluster, active, text);
+  WriteIncidents(cluster, text);
   text.Family("muster_jobs_ended_total", "counter", "Jobs that ended, by final state.");
   for (const auto& [state, count] : jobs_ended_) text.Sample("state=\"" + state + "\"", count);
   text.Family("muster_attempts_ended_total", "counter", "Attempts that ended, by outcome.");
@@ -262,7 +275,7 @@ std::string Metrics::Text(const core::Cluster& cluster) const {
   gauge("muster_deliveries_waiting", "Outcomes that wait for the journal.",
         gauges_.deliveries_waiting);
   gauge("muster_sessions", "Open worker streams.", gauges_.sessions);
-  gauge("muster_watchers", "Open WatchJobs calls.", gauges_.watchers);
+  gauge("muster_watchers", "Open watches of jobs and incidents.", gauges_.watchers);
   return text.Take();
 }
 

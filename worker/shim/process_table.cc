@@ -55,6 +55,11 @@ uint64_t StartTime(int pid) {
   return ReadStat(pid, &stat) && Lives(stat) ? stat.start_time : 0;
 }
 
+std::string ProcessState(int pid) {
+  Stat stat;
+  return ReadStat(pid, &stat) ? std::string(1, stat.state) : "";
+}
+
 std::vector<int> ChildrenOf(int parent) {
   std::vector<int> children;
   ForEachProcess([&](int pid) {

@@ -11,6 +11,9 @@ namespace muster::worker::shim {
 // there is no such process (a zombie counts as none).
 uint64_t StartTime(int pid);
 
+// As the kernel has it: "R", "S", "D", "T"; empty when there is no such process.
+std::string ProcessState(int pid);
+
 // Living processes whose parent is `parent`.
 std::vector<int> ChildrenOf(int parent);
 

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "muster/v1/job.pb.h"
+#include "muster/v1/worker_stream.pb.h"
 #include "rank/pages.h"
 
 namespace muster::worker::shim {
@@ -22,13 +23,18 @@ class RankPages {
   // What the rank last said about itself; all zero before it did.
   v1::Progress Read();
 
+  // Adds for how long the page has not moved, and the newest collectives, newest first, once it
+  // stands still for a second. A rank that never wrote its page gets nothing.
+  void AddStillness(int64_t now_monotonic_ns, v1::RankReport* rank) const;
+
   void RaiseStop();
 
  private:
   RankPages(int fd, muster_pages* pages) : fd_(fd), pages_(pages) {}
   int fd_;
   muster_pages* pages_;
-  v1::Progress last_;  // what a rank killed inside a write leaves readable
+  int64_t moved_monotonic_ns_ = 0;  // of the newest status read; 0 = none yet
+  v1::Progress last_;               // what a rank killed inside a write leaves readable
 };
 
 }  // namespace muster::worker::shim

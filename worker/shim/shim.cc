@@ -352,7 +352,11 @@ void Shim::Report() {
   report->set_report(++reports_);
   for (v1::RankReport& rank : *report->mutable_ranks()) {
     const auto found = processes_.find(rank.rank());
-    if (found != processes_.end()) *rank.mutable_progress() = found->second->pages().Read();
+    if (found == processes_.end()) continue;
+    *rank.mutable_progress() = found->second->pages().Read();
+    if (rank.state() != v1::RANK_STATE_RUNNING) continue;
+    found->second->pages().AddStillness(MonotonicMs() * 1'000'000, &rank);
+    if (rank.still_ms() > 0) rank.set_process_state(ProcessState(static_cast<int>(rank.pid())));
   }
   worker_.Send(message);
   report_at_ms_ = MonotonicMs() + kReportEveryMs;
