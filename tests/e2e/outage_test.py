@@ -21,7 +21,7 @@ def incidents_of(cluster, job):
 
 
 def rack_without_power(moments, dice):
-    cluster = Cluster(workers=len(RACKS), slots=1, coordinator_flags=["--dead-ms", "2000"],
+    cluster = Cluster(workers=len(RACKS), slots=1, coordinator_flags=["--dead-ms", "3000"],
                       node_flags={n: ["--rack", r] for n, r in RACKS.items()})
     checkpoints = cluster.dir / "ckpt"
     data = prepare_data(cluster)
@@ -95,7 +95,7 @@ def planted_bug(dice):
         assert any(f"rank {rank} fails in step {step}" in line for line in cause["last_lines"]), cause
     assert seen[0]["blame"] == "program", (seen[0]["blame"], seen[0].get("blame_reason"))
     for node in cluster.json("node", "list")["nodes"]:
-        assert node.get("quarantine", "none") == "none", node
+        assert node["quarantine"] in ("none", "unspecified"), node
     assert f"rank {rank}" in view["reason"] and f"step {step}" in view["reason"], view["reason"]
     print(f"ok   planted bug in rank {rank}, step {step}: {len(view['attempts'])} attempts; {view['reason']}",
           flush=True)
