@@ -234,6 +234,30 @@ absl::StatusOr<v1::ListIncidentsResponse> Client::ListIncidents(v1::ListIncident
   return all;
 }
 
+absl::StatusOr<v1::SetNodeQuarantineResponse> Client::SetNodeQuarantine(
+    v1::SetNodeQuarantineRequest request) {
+  if (request.request_id().empty()) request.set_request_id(NewRequestId());
+  return Call<v1::SetNodeQuarantineRequest, v1::SetNodeQuarantineResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.cluster->SetNodeQuarantine(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::TestNodeResponse> Client::TestNode(v1::TestNodeRequest request) {
+  if (request.request_id().empty()) request.set_request_id(NewRequestId());
+  return Call<v1::TestNodeRequest, v1::TestNodeResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.cluster->TestNode(context, in, out);
+      });
+}
+
+absl::StatusOr<v1::GetNodeResponse> Client::GetNode(const v1::GetNodeRequest& request) {
+  return Call<v1::GetNodeRequest, v1::GetNodeResponse>(
+      request, [](Connection& to, grpc::ClientContext* context, const auto& in, auto* out) {
+        return to.cluster->GetNode(context, in, out);
+      });
+}
+
 absl::StatusOr<v1::Job> Client::GetJob(const std::string& reference) {
   v1::GetJobRequest request;
   if (IsNumber(reference)) {

@@ -41,6 +41,9 @@ class Client {
   absl::StatusOr<v1::PauseQueueResponse> PauseQueue(v1::PauseQueueRequest request);
   absl::StatusOr<v1::SetNodeAdmissionResponse> SetNodeAdmission(
       v1::SetNodeAdmissionRequest request);
+  absl::StatusOr<v1::SetNodeQuarantineResponse> SetNodeQuarantine(
+      v1::SetNodeQuarantineRequest request);
+  absl::StatusOr<v1::TestNodeResponse> TestNode(v1::TestNodeRequest request);
 
   absl::StatusOr<v1::AckIncidentResponse> AckIncident(v1::AckIncidentRequest request);
   absl::StatusOr<v1::Incident> GetIncident(uint64_t id);
@@ -53,6 +56,7 @@ class Client {
   absl::StatusOr<v1::ListJobsResponse> ListJobs(v1::ListJobsRequest request);  // all pages
   absl::StatusOr<v1::ListQueuesResponse> ListQueues();
   absl::StatusOr<v1::ListNodesResponse> ListNodes();  // all pages
+  absl::StatusOr<v1::GetNodeResponse> GetNode(const v1::GetNodeRequest& request);
   absl::StatusOr<v1::GetClusterResponse> GetCluster();
   absl::StatusOr<v1::GetLedgerResponse> GetLedger(const v1::GetLedgerRequest& request);
   absl::StatusOr<v1::GetMetricsResponse> GetMetrics();

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/node_commands.h"
 #include "cli/node_text.h"
 #include "common/duration.h"
 #include "common/status.h"
@@ -115,6 +117,7 @@ Command NodeCommand(Session* session) {
   command.name = "node";
   command.summary = "Look at nodes; keep work away from them";
   command.examples = R"(  muster node list
+  muster node describe n2
   muster node drain n2 --reason "new fan" --wait)";
   command.children = {
       list,
@@ -129,6 +132,7 @@ Command NodeCommand(Session* session) {
                        v1::NODE_ADMISSION_DRAINING),
       AdmissionCommand(session, "undrain", "Take the node back into service",
                        "  muster node undrain n2", v1::NODE_ADMISSION_OPEN)};
+  for (Command& each : QuarantineCommands(session)) command.children.push_back(std::move(each));
   return command;
 }
 

@@ -8,6 +8,9 @@
 
 namespace muster::cli {
 
+// All that `muster node describe` shows.
+std::string NodeDescription(const v1::GetNodeResponse& response, int64_t now_unix_ms);
+
 std::string NodeTable(const v1::ListNodesResponse& nodes, int64_t now_unix_ms, bool wide);
 
 }  // namespace muster::cli

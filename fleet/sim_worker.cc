@@ -156,6 +156,8 @@ void SimWorker::Do(worker::core::Action& action, int64_t now_ms) {
     Feed(wc::CleanedUp{clean->key, {}}, now_ms);
   } else if (const auto* gone = std::get_if<wc::RemoveFolder>(&action)) {
     shims_.erase(gone->key);
+  } else if (const auto* test = std::get_if<wc::StartTest>(&action)) {
+    Feed(wc::TestDone{test->test, true, "simulated"}, now_ms);
   } else if (std::holds_alternative<wc::DropStream>(action)) {
     link_.Drop();
   } else if (std::holds_alternative<wc::EndWorker>(action)) {

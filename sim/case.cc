@@ -63,9 +63,16 @@ const std::vector<Key>& Keys() {
       Span("clear_within", &Case::clear_within,
            "a connected node must be rid of an ended attempt within this"),
       Chance("clock.drift", &Case::drift, "most that a clock runs fast or slow (0.01 = 1 %)"),
+      Chance("quarantine.share", &Case::quarantine_share,
+             "of the nodes, at least one, that the coordinator may quarantine"),
+      Span("quarantine.cool_down", &Case::quarantine_cool_down,
+           "of the first quarantine; it doubles up to four times this"),
+      Span("probation", &Case::probation, "after a quarantine"),
       Span("submit", &Case::submit, "submissions"),
       Span("cancel", &Case::cancel, "cancellations"),
       Span("admission", &Case::admission, "a node is drained, cordoned or opened"),
+      Span("quarantine", &Case::quarantine,
+           "a node is quarantined, released or tested by a person"),
       Span("control", &Case::control, "hold, release, suspend, resume, requeue"),
       Span("scale", &Case::scale, "a job's mesh is changed"),
       Span("queue_change", &Case::queue_change, "a queue is changed or paused"),
@@ -96,6 +103,7 @@ const std::vector<Key>& Keys() {
       Chance("save.fails", &Case::save_fails, "a checkpoint cannot be written"),
       Chance("save.bad", &Case::bad_saves, "no resume gets through what was committed"),
       Chance("spawn.fails", &Case::spawn_fails, "a shim cannot be started"),
+      Chance("test.fails", &Case::test_fails, "a node's test of itself fails"),
       Chance("harness.skip_sync", &Case::skip_sync,
              "broken on purpose: a batch counts as durable before it is"),
       Chance("harness.reply_before_sync", &Case::reply_before_sync,
@@ -270,9 +278,9 @@ bool Case::Checks(const std::string& checker) const {
 }
 
 const std::vector<std::string>& Checkers() {
-  static const std::vector<std::string> names = {"records",  "slots",   "epochs",    "effects",
-                                                 "requests", "commits", "leftovers", "replay",
-                                                 "reasons",  "ends",    "ledger",    "canary"};
+  static const std::vector<std::string> names = {
+      "records", "slots",   "epochs", "effects", "requests",   "commits", "leftovers",
+      "replay",  "reasons", "ends",   "ledger",  "quarantine", "canary"};
   return names;
 }
 

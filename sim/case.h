@@ -89,9 +89,13 @@ struct Case {
   Micros client_timeout = 3 * kSecond;
   Micros clear_within = 30 * kSecond;
   double drift = 0.0;
+  double quarantine_share = 0.05;
+  Micros quarantine_cool_down = 3 * kSecond;
+  Micros probation = 20 * kSecond;
 
   // Mean time between two; 0 = never.
-  Micros submit = 0, cancel = 0, admission = 0, control = 0, scale = 0, queue_change = 0;
+  Micros submit = 0, cancel = 0, admission = 0, quarantine = 0, control = 0, scale = 0,
+         queue_change = 0;
   Micros coordinator_crash = 0, coordinator_power = 0, coordinator_pause = 0, coordinator_copy = 0;
   Micros disk_full = 0, disk_corrupt = 0;
   Micros network_cut = 0, network_partition = 0, network_oneway = 0, network_split = 0;
@@ -100,7 +104,8 @@ struct Case {
   // Chances.
   double bad_saves = 0;  // of a commit, that no resume from it gets through
   double lose_request = 0, lose_reply = 0, repeat_request = 0;
-  double coordinator_crash_in_step = 0, worker_crash_in_step = 0, save_fails = 0, spawn_fails = 0;
+  double coordinator_crash_in_step = 0, worker_crash_in_step = 0, save_fails = 0, spawn_fails = 0,
+         test_fails = 0;
   // Faults of the harness itself: a rule of the daemons broken on purpose.
   double skip_sync = 0;
   double reply_before_sync = 0;

@@ -69,6 +69,7 @@ void Clients::Start() {
   Every(conf.submit, &Clients::Submit);
   Every(conf.cancel, &Clients::Cancel);
   Every(conf.admission, &Clients::Admit);
+  Every(conf.quarantine, &Clients::Quarantine);
   Every(conf.control, &Clients::Control);
   Every(conf.scale, &Clients::Scale);
   Every(conf.queue_change, &Clients::ChangeQueue);
@@ -153,6 +154,23 @@ void Clients::Admit() {
   Ask("admission", std::move(input));
 }
 
+void Clients::Quarantine() {
+  const std::string node =
+      fmt::format("n{}", 1 + world_->dice.Below(static_cast<uint64_t>(world_->conf.nodes)));
+  const uint64_t pick = world_->dice.Below(4);
+  if (pick == 3) {
+    core::TestNode input;
+    input.request.set_node(node);
+    return Ask("test", std::move(input));
+  }
+  core::SetNodeQuarantine input;
+  input.request.set_node(node);
+  input.request.set_quarantine(pick == 0 ? v1::QUARANTINE_NONE : v1::QUARANTINE_COOLING);
+  if (pick == 1) input.request.set_cool_down_ms(world_->dice.Below(10'000));
+  input.request.set_reason("looks odd");
+  Ask("quarantine", std::move(input));
+}
+
 void Clients::OpenEverything() {
   SetUpQueues();
   for (const auto& [id, job] : world_->leader()->disk().view.jobs()) {
@@ -170,6 +188,13 @@ void Clients::OpenEverything() {
     input.request.set_node(fmt::format("n{}", i + 1));
     input.request.set_admission(v1::NODE_ADMISSION_OPEN);
     Ask("admission", std::move(input));
+  }
+  for (const auto& [name, node] : world_->leader()->disk().view.nodes()) {
+    if (node.quarantine != v1::QUARANTINE_COOLING || node.until_unix_ms != 0) continue;
+    core::SetNodeQuarantine input;  // a person's, without an end
+    input.request.set_node(name);
+    input.request.set_quarantine(v1::QUARANTINE_NONE);
+    Ask("quarantine", std::move(input));
   }
 }
 

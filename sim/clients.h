@@ -48,6 +48,7 @@ class Clients {
   void Submit();
   void Cancel();
   void Admit();
+  void Quarantine();
   void Control();
   void Scale();
   void ChangeQueue();

@@ -47,6 +47,7 @@ v1::Node Durable(v1::Node node) {
     node.clear_reason();
   }
   node.clear_last_heard_unix_ms();
+  node.clear_failure_score();
   return node;
 }
 
@@ -86,6 +87,13 @@ core::Options CoordinatorProcess::Options() const {
   options.reconnect_grace = Span(conf.reconnect_grace);
   options.stop_grace = Span(conf.stop_grace);
   options.drain_grace = Span(conf.drain_grace);
+  options.quarantine.share = conf.quarantine_share;
+  options.quarantine.cool_down = Span(conf.quarantine_cool_down);
+  options.quarantine.cool_down_max = 4 * Span(conf.quarantine_cool_down);
+  options.quarantine.probation = Span(conf.probation);
+  options.quarantine.half_life = 5 * Span(conf.probation);
+  options.quarantine.test_repeat = absl::Seconds(1);
+  options.quarantine.test_timeout = absl::Seconds(20);
   return options;
 }
 

@@ -230,6 +230,10 @@ std::string JournalView::TakeStarted(const v1::AttemptStarted& started) {
   job.live_attempt = started.attempt();
   for (const PlacedShare& share : attempt.shares) {
     NodeFacts& node = nodes_[share.node];
+    if (node.quarantine == v1::QUARANTINE_COOLING || node.quarantine == v1::QUARANTINE_TESTING) {
+      return fmt::format("quarantine: attempt {} of job {} is placed on {}, which is in quarantine",
+                         started.attempt(), id, share.node);
+    }
     if (node.dead || node.admission != v1::NODE_ADMISSION_OPEN) {
       return fmt::format("records: attempt {} of job {} is placed on {}, which is {}",
                          started.attempt(), id, share.node,
@@ -306,6 +310,34 @@ std::string JournalView::TakePermit(const v1::CommitPermitted& permit) {
                        permit.checkpoint().step(), permit.attempt(), permit.job_id());
   }
   return "";
+}
+
+// The coordinator's own quarantines stay within their share of the nodes.
+std::string JournalView::TakeQuarantine(const v1::NodeQuarantineSet& set, int64_t unix_ms) {
+  NodeFacts& node = nodes_[set.node()];
+  const auto kept = [](v1::Quarantine quarantine) {
+    return quarantine == v1::QUARANTINE_COOLING || quarantine == v1::QUARANTINE_TESTING;
+  };
+  const bool enters = !kept(node.quarantine) && kept(set.quarantine());
+  if (enters || set.by_person()) {
+    const bool early_test = !enters && set.quarantine() == v1::QUARANTINE_TESTING;
+    if (!early_test) node.by_person = set.by_person();
+  }
+  node.quarantine = set.quarantine();
+  node.until_unix_ms = set.until_unix_ms();
+  std::string wrong = UseRequest(set.request_id(), 0);
+  if (!enters || node.by_person || !wrong.empty()) return wrong;
+  uint64_t live = 0, out = 0;
+  for (const auto& [name, other] : nodes_) {
+    if (!other.dead || name == set.node()) ++live;
+    const bool away = other.dead && other.until_unix_ms <= unix_ms;
+    if (kept(other.quarantine) && !other.by_person && !away) ++out;
+  }
+  const double share = case_->quarantine_share * static_cast<double>(live);
+  if (live > 1 && out <= std::max<uint64_t>(1, static_cast<uint64_t>(share))) return "";
+  return fmt::format(
+      "quarantine: {} of {} nodes are kept from work, which is above the share of {}", out, live,
+      case_->quarantine_share);
 }
 
 std::string JournalView::TakeJobEnded(const v1::JobEnded& ended) {
@@ -389,6 +421,8 @@ std::string JournalView::Take(const v1::Record& record) {
       nodes_[record.node_admission_set().node()].admission =
           record.node_admission_set().admission();
       return UseRequest(record.node_admission_set().request_id(), 0);
+    case v1::Record::kNodeQuarantineSet:
+      return TakeQuarantine(record.node_quarantine_set(), record.time_unix_ms());
     case v1::Record::kJobSubmitted:
       return TakeSubmitted(record.job_submitted());
     case v1::Record::kJobCancelRequested:
@@ -434,7 +468,6 @@ std::string JournalView::Take(const v1::Record& record) {
     case v1::Record::kCheckpointMarkedBad:
       return TakeMarkedBad(record.checkpoint_marked_bad());
     case v1::Record::kIncidentAcknowledged:
-    case v1::Record::kNodeQuarantineSet:
     case v1::Record::kNodeTested:
       return "";
     case v1::Record::RECORD_NOT_SET:

@@ -64,6 +64,9 @@ class JournalView {
     uint32_t slots = 0;
     v1::NodeAdmission admission = v1::NODE_ADMISSION_OPEN;
     bool dead = false;
+    v1::Quarantine quarantine = v1::QUARANTINE_NONE;
+    bool by_person = false;
+    int64_t until_unix_ms = 0;
     uint64_t incarnation = 0;
     v1::Location location;
     std::map<uint32_t, uint64_t> used;  // slot → job
@@ -93,6 +96,7 @@ class JournalView {
   std::string TakeStarted(const v1::AttemptStarted& started);
   std::string TakeEnded(const v1::AttemptEnded& ended);
   std::string TakePermit(const v1::CommitPermitted& permit);
+  std::string TakeQuarantine(const v1::NodeQuarantineSet& set, int64_t unix_ms);
   std::string TakeJobEnded(const v1::JobEnded& ended);
   std::string TakeMarkedBad(const v1::CheckpointMarkedBad& marked);
   std::string TakeStopping(const v1::AttemptStopping& stopping, int64_t time_ms);

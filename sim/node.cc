@@ -449,6 +449,16 @@ void Node::Do(const core::RemoveFolder& action) {
   shims_.erase(action.key);
 }
 
+void Node::Do(const core::StartTest& action) {
+  testing_ = action.test;
+  const bool passes = !world_->faults_on || !world_->dice.Chance(world_->conf.test_fails);
+  world_->agenda.After(world_->dice.Between(200 * kMilli, 3 * kSecond),
+                       [this, life = life_, test = action.test, passes] {
+                         if (life != life_ || testing_ != test) return;
+                         Feed(core::TestDone{test, passes, passes ? "all well" : "wrong product"});
+                       });
+}
+
 void Node::Do(const core::Note& action) {
   if (world_->trace.on()) world_->trace.Say(name_, "notes: " + action.text);
 }

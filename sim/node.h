@@ -81,6 +81,7 @@ class Node {
   void Do(const worker::core::CloseExchange&) {}
   void Do(const worker::core::CallExchange&) {}
   void Do(const worker::core::PublishRanks&) {}
+  void Do(const worker::core::StartTest& action);
   void Do(const worker::core::Note& action);
 
   World* const world_;
@@ -106,6 +107,7 @@ class Node {
   std::deque<worker::core::Input> inputs_;
   uint64_t stream_ = 0;
   uint32_t failures_ = 0;
+  uint64_t testing_ = 0;
   Micros open_at_ = 0;
   Micros settle_by_ = 0;
   Micros wake_at_ = -1;

@@ -99,7 +99,8 @@ void World::Settle() {
     return Fail("ends: " + rest);
   }
   RunUntil(agenda.now() + conf.clear_within);
-  if (!conf.Checks("leftovers")) return;
+  CheckQuarantineEnds();
+  if (failed() || !conf.Checks("leftovers")) return;
   for (const auto& node : nodes) {
     for (const auto& [key, shim] : node->shims()) {
       if (!shim->HasRanks()) continue;
@@ -107,6 +108,24 @@ void World::Settle() {
                               worker::core::AttemptName(key), node->name()));
     }
   }
+}
+
+// In calm every test is made, and only a person keeps a node from work for ever.
+void World::CheckQuarantineEnds() {
+  if (!conf.Checks("quarantine")) return;
+  const auto kept = [this]() -> std::string {
+    for (const auto& [name, node] : leader_->disk().view.nodes()) {
+      const bool cooling = node.quarantine == v1::QUARANTINE_COOLING;
+      const bool endless = cooling && node.by_person && node.until_unix_ms == 0;
+      const bool tested = node.quarantine == v1::QUARANTINE_TESTING;
+      if (!node.dead && ((cooling && !endless) || tested)) return name;
+    }
+    return "";
+  };
+  const Micros deadline = agenda.now() + 10 * conf.quarantine_cool_down + conf.clear_within;
+  while (!failed() && !kept().empty() && agenda.now() < deadline) RunUntil(agenda.now() + kSecond);
+  if (failed() || kept().empty()) return;
+  Fail(fmt::format("quarantine: {} stays in it for ever", kept()));
 }
 
 std::string World::Unfinished() const {

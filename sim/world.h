@@ -73,6 +73,7 @@ class World {
  private:
   void Settle();
   void CheckLeftovers();
+  void CheckQuarantineEnds();
   void RunUntil(Micros until);
   std::string Unfinished() const;
 

@@ -137,8 +137,8 @@ void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
   }
 }
 
-// Counts the failures in a row that brought nothing new.
-void CountProgress(Job& job, const Attempt& attempt) {
+// Counts the failures in a row that brought nothing new. True: this attempt brought something.
+bool CountProgress(Job& job, const Attempt& attempt) {
   const bool fruitful = attempt.facts.last_step() > job.best_step || attempt.new_checkpoint;
   job.best_step = std::max(job.best_step, attempt.facts.last_step());
   if (fruitful) {
@@ -156,6 +156,7 @@ void CountProgress(Job& job, const Attempt& attempt) {
   }
   job.not_before_unix_ms =
       attempt.facts.end_unix_ms() + absl::ToInt64Milliseconds(Backoff(job.fruitless));
+  return fruitful;
 }
 
 // What the record keeps of the progress, for when no worker says it again.
@@ -192,7 +193,8 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   if (!KeepsSpares(ended.outcome()) || job.suspended || job.requeued) GiveSparesBack(state, job);
   state.queues.FreeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
   attempt.Unplace();
-  CountProgress(job, attempt);
+  const bool fruitful = CountProgress(job, attempt);
+  NoteAttemptEnded(state, job, attempt, fruitful);
   KeepProgress(job, ended);
 }
 
@@ -284,6 +286,7 @@ void Change(ClusterState& state, const v1::Record& record) {
       Node& node = NodeOf(state, record.node_died().node());
       if (!node.dead) --state.nodes_up;
       state.failure_rate.Count(record.time_unix_ms());
+      NoteNodeDied(state, node, record);
       node.dead = true;
       node.dead_reason = record.node_died().reason();
       node.dead_unix_ms = record.time_unix_ms();
@@ -322,6 +325,7 @@ void Change(ClusterState& state, const v1::Record& record) {
       break;
     case v1::Record::kAttemptStopping:
       ApplyAttemptStopping(state, record);
+      NoteAttemptStopping(state, JobOf(state, record.attempt_stopping().job_id()), record);
       Touch(state, JobOf(state, record.attempt_stopping().job_id()));
       break;
     case v1::Record::kAttemptEnded:
@@ -357,7 +361,11 @@ void Change(ClusterState& state, const v1::Record& record) {
     case v1::Record::kIncidentAcknowledged:  // apply_incidents.cc
       break;
     case v1::Record::kNodeQuarantineSet:
+      ApplyNodeQuarantineSet(state, record);
+      break;
     case v1::Record::kNodeTested:
+      ApplyNodeTested(state, record);
+      break;
     case v1::Record::RECORD_NOT_SET:
       CHECK(false, "a record without content, or of a newer version");
   }

@@ -52,6 +52,8 @@ struct Dispatch {
   void operator()(const PauseQueue& input) { OnPauseQueue(turn, input); }
   void operator()(const SetNodeAdmission& input) { OnSetNodeAdmission(turn, input); }
   void operator()(const AckIncident& input) { OnAckIncident(turn, input); }
+  void operator()(const SetNodeQuarantine& input) { OnSetNodeQuarantine(turn, input); }
+  void operator()(const TestNode& input) { OnTestNode(turn, input); }
   void operator()(const WorkerConnected& input) { OnWorkerConnected(turn, input); }
   void operator()(const WorkerSaid& input) { OnWorkerSaid(turn, input); }
   void operator()(const WorkerDisconnected& input) { OnWorkerDisconnected(turn, input); }
@@ -78,6 +80,7 @@ Outcome Cluster::Step(const Input& input, absl::Time now) {
   Turn turn(*state_, outcome);
   std::visit(Dispatch{turn}, input);
   EndDoomed(turn);
+  JudgeNodes(turn);
   PlanIfNeeded(turn);
   TellIncidents(turn);
   return outcome;
@@ -86,7 +89,7 @@ Outcome Cluster::Step(const Input& input, absl::Time now) {
 absl::Time Cluster::WakeAt() const {
   if (!state_->started) return absl::InfiniteFuture();
   return std::min({state_->leases.next(), state_->missing_shares.next(), state_->orders.next(),
-                   state_->time_limits.next(), PlanDue(*state_)});
+                   state_->time_limits.next(), state_->quarantine.due.next(), PlanDue(*state_)});
 }
 
 void Cluster::Apply(const v1::Record& record) {

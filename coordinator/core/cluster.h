@@ -27,6 +27,7 @@
 #include "common/ids.h"
 #include "coordinator/core/input.h"
 #include "coordinator/core/outcome.h"
+#include "coordinator/core/quarantine.h"
 #include "muster/v1/incident.pb.h"
 #include "muster/v1/job.pb.h"
 #include "muster/v1/journal.pb.h"
@@ -63,6 +64,7 @@ struct Options {
   size_t incidents_kept = 10'000;  // of those that are over
   // Status pages standing still for so long are a hang, when the job does not say.
   absl::Duration hang_after = absl::Minutes(1);
+  QuarantineOptions quarantine;
 };
 
 class Cluster {
@@ -89,6 +91,8 @@ class Cluster {
   absl::StatusOr<v1::GetJobResponse> GetJob(const v1::GetJobRequest& request) const;
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request) const;
   absl::StatusOr<v1::ListNodesResponse> ListNodes(const v1::ListNodesRequest& request) const;
+  // The node, with what spoke against it, its quarantines and its tests.
+  absl::StatusOr<v1::GetNodeResponse> GetNode(const v1::GetNodeRequest& request) const;
   v1::ListQueuesResponse ListQueues() const;
   v1::GetClusterResponse GetCluster() const;
   // Where the slot-seconds went. Errors: kInvalidArgument, kNotFound.

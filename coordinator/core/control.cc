@@ -60,6 +60,8 @@ bool ChangesSomething(const Job& job, Call call) {
     case Call::kSetAdmission:
     case Call::kSetQueue:
     case Call::kAckIncident:
+    case Call::kSetQuarantine:
+    case Call::kTestNode:
       break;
   }
   CHECK(false, "not a call that controls a job");

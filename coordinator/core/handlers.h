@@ -22,7 +22,12 @@ void OnCommitRequest(Turn& turn, const Node& node, const v1::CommitRequest& requ
 void OnCommitDone(Turn& turn, const Node& node, const v1::CommitDone& done);
 void OnPruned(Turn& turn, const v1::CheckpointsPruned& pruned);
 
-// What callers ask for: submit.cc, cancel.cc, control.cc, scale.cc, queues.cc, admission.cc.
+// judge_nodes.cc: who is quarantined, tested and let back in. After every input.
+void JudgeNodes(Turn& turn);
+void OnTestReport(Turn& turn, Node& node, const v1::NodeTestReport& report);
+
+// What callers ask for: submit.cc, cancel.cc, control.cc, scale.cc, queues.cc, admission.cc,
+// set_quarantine.cc.
 void OnSubmitJob(Turn& turn, const SubmitJob& input);
 void OnCancelJob(Turn& turn, const CancelJob& input);
 void OnControlJob(Turn& turn, const ControlJob& input);
@@ -32,6 +37,8 @@ void OnPauseQueue(Turn& turn, const PauseQueue& input);
 void OnSetNodeAdmission(Turn& turn, const SetNodeAdmission& input);
 // acknowledge.cc
 void OnAckIncident(Turn& turn, const AckIncident& input);
+void OnSetNodeQuarantine(Turn& turn, const SetNodeQuarantine& input);
+void OnTestNode(Turn& turn, const TestNode& input);
 
 // recovery.cc: how attempts and jobs end. A failure comes by way of FailAttempt (incidents.h).
 // `grows`: it is placed again at once, with more of its data axis.

@@ -65,6 +65,16 @@ struct AckIncident {
   v1::AckIncidentRequest request;
 };
 
+struct SetNodeQuarantine {
+  RequestToken token;
+  v1::SetNodeQuarantineRequest request;
+};
+
+struct TestNode {
+  RequestToken token;
+  v1::TestNodeRequest request;
+};
+
 // A worker's stream opened and said hello.
 struct WorkerConnected {
   SessionId session;
@@ -82,8 +92,8 @@ struct WorkerDisconnected {
   std::string why;
 };
 
-using Input =
-    std::variant<Start, Tick, SubmitJob, CancelJob, ControlJob, ScaleJob, SetQueue, PauseQueue,
-                 SetNodeAdmission, AckIncident, WorkerConnected, WorkerSaid, WorkerDisconnected>;
+using Input = std::variant<Start, Tick, SubmitJob, CancelJob, ControlJob, ScaleJob, SetQueue,
+                           PauseQueue, SetNodeAdmission, AckIncident, SetNodeQuarantine, TestNode,
+                           WorkerConnected, WorkerSaid, WorkerDisconnected>;
 
 }  // namespace muster::coordinator::core

@@ -36,6 +36,10 @@ std::string Node::WhyNot() const {
   if (admission != v1::NODE_ADMISSION_OPEN) return AdmissionText(admission, admission_reason);
   if (State() == v1::NODE_STATE_DEAD) return "dead";
   if (State() != v1::NODE_STATE_READY) return "suspect";
+  if (health.quarantine == v1::QUARANTINE_COOLING) {
+    return fmt::format("quarantined ({})", health.reason);
+  }
+  if (health.quarantine == v1::QUARANTINE_TESTING) return "being tested";
   if (!stale.empty()) {
     const auto& [job, attempt] = *stale.begin();
     return fmt::format("still clearing away attempt {} of job {}", attempt.value(), job.value());

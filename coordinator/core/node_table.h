@@ -10,6 +10,7 @@
 
 #include "common/ids.h"
 #include "coordinator/core/lease.h"
+#include "coordinator/core/quarantine.h"
 #include "coordinator/scheduler/inventory.h"
 #include "muster/v1/node.pb.h"
 
@@ -34,6 +35,7 @@ struct Node {
   std::vector<std::string> taints;
   std::set<JobId> jobs;                                      // with attempts that hold slots of it
   scheduler::NodeIndex index = scheduler::Inventory::kNone;  // in the inventory
+  NodeHealth health;
   // Said again by the worker after a crash.
   std::optional<SessionId> session;
   absl::Time connected_at = absl::InfinitePast();
@@ -41,6 +43,7 @@ struct Node {
   Lease lease;
   Liveness liveness;           // as of the last look
   std::set<AttemptKey> stale;  // processes it must still get rid of
+  bool goodbye = false;        // its worker ended as it was told to
 
   v1::NodeState State() const { return dead ? v1::NODE_STATE_DEAD : liveness.state; }
   // May get new ranks. If not, WhyNot says: "drained (lemon)".

@@ -35,7 +35,8 @@ struct Reply {
   absl::Status status;  // the response is meaningful only when OK
   std::variant<std::monostate, v1::SubmitJobResponse, v1::CancelJobResponse, v1::ControlJobResponse,
                v1::ScaleJobResponse, v1::SetQueueResponse, v1::PauseQueueResponse,
-               v1::SetNodeAdmissionResponse, v1::AckIncidentResponse>
+               v1::SetNodeAdmissionResponse, v1::AckIncidentResponse, v1::SetNodeQuarantineResponse,
+               v1::TestNodeResponse>
       response;
 };
 

@@ -225,6 +225,9 @@ void LoseNode(Turn& turn, Node& node, const std::string& why) {
   record.mutable_node_died()->set_node(node.name.value());
   record.mutable_node_died()->set_incarnation(node.incarnation);
   record.mutable_node_died()->set_reason(why);
+  record.mutable_node_died()->set_planned(node.goodbye ||
+                                          node.admission == v1::NODE_ADMISSION_DRAINING ||
+                                          node.admission == v1::NODE_ADMISSION_DRAINED);
   turn.Record(std::move(record));
   node.stale.clear();
   RefreshUsable(turn.state(), node);

@@ -140,9 +140,13 @@ void OnWorkerSaid(Turn& turn, const WorkerSaid& input) {
     case v1::WorkerMessage::kPruned:
       OnPruned(turn, message.pruned());
       return;
-    case v1::WorkerMessage::kHello:
     case v1::WorkerMessage::kTestReport:
+      OnTestReport(turn, *node, message.test_report());
+      return;
     case v1::WorkerMessage::kGoodbye:
+      node->goodbye = true;
+      return;
+    case v1::WorkerMessage::kHello:
     case v1::WorkerMessage::MESSAGE_NOT_SET:
       turn.Close(input.session,
                  InvalidArgument("worker {} broke the protocol: {} inside an open stream; both "

@@ -130,6 +130,13 @@ void OnWorkerConnected(Turn& turn, const WorkerConnected& input) {
   node.heard_before = node.lease.heard;
   node.lease = Lease{.connected = true, .heard = turn.now(), .give_up_at = {}, .broken = ""};
   node.stale.clear();
+  node.goodbye = false;
+  if (node.health.kept_from_work() && node.health.until_unix_ms <= turn.now_ms()) {
+    // A test it was to make, or is to make now.
+    const bool endless =
+        node.health.quarantine == v1::QUARANTINE_COOLING && node.health.until_unix_ms == 0;
+    if (!endless) state.quarantine.due.Hasten(name, turn.now());
+  }
   Rejudge(turn, node);
   RefreshUsable(state, node);
   state.plan_needed = true;

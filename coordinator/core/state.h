@@ -17,6 +17,7 @@
 #include "coordinator/core/job_table.h"
 #include "coordinator/core/ledger_sum.h"
 #include "coordinator/core/node_table.h"
+#include "coordinator/core/quarantine_book.h"
 #include "coordinator/core/queue_table.h"
 #include "coordinator/core/timetable.h"
 #include "coordinator/scheduler/inventory.h"
@@ -37,6 +38,8 @@ struct RequestUse {
     kSetAdmission,
     kSetQueue,  // pause and resume too
     kAckIncident,
+    kSetQuarantine,
+    kTestNode,
   } call;
   JobId job = {};
   NodeId node = {};
@@ -69,6 +72,7 @@ struct ClusterState {
   ArrayTable arrays;
   Dependencies dependencies;
   IncidentTable incidents;
+  QuarantineBook quarantine;
   std::map<std::string, RequestUse> requests;
   // Of this life only.
   EventRing events;

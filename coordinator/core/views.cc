@@ -94,6 +94,10 @@ void AddRanks(const Attempt& attempt, v1::Job& view) {
   }
 }
 
+int64_t NowMs(const ClusterState& state) {
+  return std::max(absl::ToUnixMillis(state.now), state.record_unix_ms);
+}
+
 bool Wanted(const v1::ListJobsRequest& request, v1::JobState state) {
   if (request.states().empty()) return true;
   return std::find(request.states().begin(), request.states().end(), state) !=
@@ -153,6 +157,13 @@ v1::Node NodeView(const ClusterState& state, const Node& node) {
   view.mutable_labels()->Assign(node.labels.begin(), node.labels.end());
   view.mutable_taints()->Assign(node.taints.begin(), node.taints.end());
   view.set_spare_for(state.inventory.spare_for(node.index).value());
+  const NodeHealth& health = node.health;
+  view.set_quarantine(health.quarantine);
+  view.set_quarantine_reason(health.reason);
+  view.set_quarantine_until_unix_ms(health.until_unix_ms);
+  view.set_failure_score(Score(health, NowMs(state), state.options.quarantine));
+  view.set_tests(health.tests);
+  if (!health.reports.empty()) *view.mutable_last_test() = health.reports.back();
   return view;
 }
 

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <thread>
@@ -52,6 +53,12 @@ int main(int argc, char** argv) {
   int64_t preempt_grace_ms = absl::ToInt64Milliseconds(options.core.preempt_grace);
   int64_t reconnect_grace_ms = absl::ToInt64Milliseconds(options.core.reconnect_grace);
 
+  muster::coordinator::core::QuarantineOptions& quarantine = options.core.quarantine;
+  double cool_down_s = absl::ToDoubleSeconds(quarantine.cool_down);
+  double cool_down_max_s = absl::ToDoubleSeconds(quarantine.cool_down_max);
+  double probation_s = absl::ToDoubleSeconds(quarantine.probation);
+  double half_life_s = absl::ToDoubleSeconds(quarantine.half_life);
+
   CLI::App app{kDescription, "muster-coordinator"};
   app.footer(kExamples);
   app.set_version_flag("--version", "muster-coordinator " MUSTER_VERSION);
@@ -98,6 +105,31 @@ int main(int argc, char** argv) {
           },
           "TEXT"))
       ->capture_default_str();
+  const CLI::Range seconds(0.1, 31'536'000.0);
+  app.add_option("--quarantine-share", quarantine.share,
+                 "of the nodes, at least one, that the coordinator may quarantine by itself; 0: "
+                 "none, it only advises")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--quarantine-score", quarantine.guilty_score,
+                 "failure score from which a node is quarantined; a lost node adds 0.9")
+      ->check(CLI::Range(0.1, 1e6))
+      ->capture_default_str();
+  app.add_option("--quarantine-half-life-s", half_life_s, "in which a failure counts half")
+      ->check(seconds)
+      ->capture_default_str();
+  app.add_option("--quarantine-cool-down-s", cool_down_s,
+                 "how long a quarantined node waits for its test; doubles with each quarantine "
+                 "within a week")
+      ->check(seconds)
+      ->capture_default_str();
+  app.add_option("--quarantine-cool-down-max-s", cool_down_max_s, "it doubles up to this")
+      ->check(seconds)
+      ->capture_default_str();
+  app.add_option("--probation-s", probation_s,
+                 "after its test, how long a failure of the node counts double")
+      ->check(seconds)
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -116,6 +148,10 @@ int main(int argc, char** argv) {
   options.core.dead_after = absl::Milliseconds(dead_ms);
   options.core.preempt_grace = absl::Milliseconds(preempt_grace_ms);
   options.core.reconnect_grace = absl::Milliseconds(reconnect_grace_ms);
+  quarantine.cool_down = absl::Seconds(cool_down_s);
+  quarantine.cool_down_max = absl::Seconds(std::max(cool_down_s, cool_down_max_s));
+  quarantine.probation = absl::Seconds(probation_s);
+  quarantine.half_life = absl::Seconds(half_life_s);
   if (const absl::Status status = muster::SetUpLog("coordinator", log_level); !status.ok()) {
     return Fail(status);
   }

@@ -74,6 +74,11 @@ void WriteNodes(const core::Cluster& cluster, Text& text) {
                                                         {v1::NODE_ADMISSION_CORDONED, 0},
                                                         {v1::NODE_ADMISSION_DRAINING, 0},
                                                         {v1::NODE_ADMISSION_DRAINED, 0}};
+  std::map<v1::Quarantine, uint64_t> by_quarantine = {{v1::QUARANTINE_NONE, 0},
+                                                      {v1::QUARANTINE_COOLING, 0},
+                                                      {v1::QUARANTINE_TESTING, 0},
+                                                      {v1::QUARANTINE_PROBATION, 0},
+                                                      {v1::QUARANTINE_ADVISED, 0}};
   v1::ListNodesRequest request;
   request.set_page_size(2'000);
   while (true) {
@@ -82,6 +87,7 @@ void WriteNodes(const core::Cluster& cluster, Text& text) {
     for (const v1::Node& node : page->nodes()) {
       ++by_state[node.state()];
       ++by_admission[node.admission()];
+      ++by_quarantine[node.quarantine()];
     }
     if (page->next_page_token().empty()) break;
     request.set_page_token(page->next_page_token());
@@ -96,6 +102,12 @@ void WriteNodes(const core::Cluster& cluster, Text& text) {
     text.Sample("admission=\"" +
                     Word(v1::NodeAdmission_Name(admission), sizeof "NODE_ADMISSION_" - 1) + "\"",
                 count);
+  }
+  text.Family("muster_nodes_by_quarantine", "gauge", "Nodes by state of their quarantine.");
+  for (const auto& [quarantine, count] : by_quarantine) {
+    text.Sample(
+        "quarantine=\"" + Word(v1::Quarantine_Name(quarantine), sizeof "QUARANTINE_" - 1) + "\"",
+        count);
   }
 }
 

@@ -12,6 +12,8 @@
 namespace muster::coordinator::rpc {
 namespace {
 
+constexpr uint64_t kCoolDownMsMax = uint64_t{366} * 24 * 3600 * 1000;
+
 absl::Status CheckAdmission(const v1::SetNodeAdmissionRequest& request) {
   MUSTER_RETURN_IF_ERROR(CheckLength("request_id", request.request_id(), kRequestIdBytesMax));
   MUSTER_RETURN_IF_ERROR(CheckLength("reason", request.reason(), kTextBytesMax));
@@ -30,6 +32,25 @@ absl::Status CheckAdmission(const v1::SetNodeAdmissionRequest& request) {
               ? v1::NodeAdmission_Name(request.admission())
               : fmt::format("admission {}", int{request.admission()}));
   }
+}
+
+absl::Status CheckQuarantine(const v1::SetNodeQuarantineRequest& request) {
+  MUSTER_RETURN_IF_ERROR(CheckLength("request_id", request.request_id(), kRequestIdBytesMax));
+  MUSTER_RETURN_IF_ERROR(CheckLength("reason", request.reason(), kTextBytesMax));
+  MUSTER_RETURN_IF_ERROR(CheckLength("node", request.node(), kTextBytesMax));
+  if (request.cool_down_ms() > kCoolDownMsMax) {
+    return InvalidArgument(
+        "quarantine node {}: a cool-down of {} ms is longer than a year; leave it out and only a "
+        "person ends the quarantine",
+        request.node(), request.cool_down_ms());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTest(const v1::TestNodeRequest& request) {
+  MUSTER_RETURN_IF_ERROR(CheckLength("request_id", request.request_id(), kRequestIdBytesMax));
+  MUSTER_RETURN_IF_ERROR(CheckLength("reason", request.reason(), kTextBytesMax));
+  return CheckLength("node", request.node(), kTextBytesMax);
 }
 
 }  // namespace
@@ -67,6 +88,31 @@ grpc::ServerUnaryReactor* ClusterService::SetNodeAdmission(
   if (const absl::Status bad = CheckAdmission(*request); !bad.ok()) return Refuse(context, bad);
   return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
     return core::SetNodeAdmission{token, *request};
+  });
+}
+
+grpc::ServerUnaryReactor* ClusterService::GetNode(grpc::CallbackServerContext* context,
+                                                  const v1::GetNodeRequest* request,
+                                                  v1::GetNodeResponse* response) {
+  return Ask(mailbox_, context, response,
+             [request](const core::Cluster& cluster) { return cluster.GetNode(*request); });
+}
+
+grpc::ServerUnaryReactor* ClusterService::SetNodeQuarantine(
+    grpc::CallbackServerContext* context, const v1::SetNodeQuarantineRequest* request,
+    v1::SetNodeQuarantineResponse* response) {
+  if (const absl::Status bad = CheckQuarantine(*request); !bad.ok()) return Refuse(context, bad);
+  return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
+    return core::SetNodeQuarantine{token, *request};
+  });
+}
+
+grpc::ServerUnaryReactor* ClusterService::TestNode(grpc::CallbackServerContext* context,
+                                                   const v1::TestNodeRequest* request,
+                                                   v1::TestNodeResponse* response) {
+  if (const absl::Status bad = CheckTest(*request); !bad.ok()) return Refuse(context, bad);
+  return Submit(mailbox_, replies_, context, response, [&](RequestToken token) {
+    return core::TestNode{token, *request};
   });
 }
 

@@ -36,6 +36,15 @@ class ClusterService final : public v1::ClusterService::CallbackService {
   grpc::ServerUnaryReactor* ListNodes(grpc::CallbackServerContext* context,
                                       const v1::ListNodesRequest* request,
                                       v1::ListNodesResponse* response) override;
+  grpc::ServerUnaryReactor* GetNode(grpc::CallbackServerContext* context,
+                                    const v1::GetNodeRequest* request,
+                                    v1::GetNodeResponse* response) override;
+  grpc::ServerUnaryReactor* SetNodeQuarantine(grpc::CallbackServerContext* context,
+                                              const v1::SetNodeQuarantineRequest* request,
+                                              v1::SetNodeQuarantineResponse* response) override;
+  grpc::ServerUnaryReactor* TestNode(grpc::CallbackServerContext* context,
+                                     const v1::TestNodeRequest* request,
+                                     v1::TestNodeResponse* response) override;
   grpc::ServerUnaryReactor* SetNodeAdmission(grpc::CallbackServerContext* context,
                                              const v1::SetNodeAdmissionRequest* request,
                                              v1::SetNodeAdmissionResponse* response) override;

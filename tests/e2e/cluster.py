@@ -69,7 +69,9 @@ class Cluster:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-e2e-"))
         self.state = pathlib.Path(state) if state else self.dir / "coordinator"
         self.slots = slots
-        self.coordinator_flags = list(coordinator_flags)
+        # Tests kill ranks and workers on purpose: no node is guilty of that, unless a test says so.
+        quarantine = [] if "--quarantine-share" in coordinator_flags else ["--quarantine-share", "0"]
+        self.coordinator_flags = [*coordinator_flags, *quarantine]
         self.worker_flags = list(worker_flags)
         self.node_flags = node_flags or {}  # name → flags of that worker alone
         self.daemons = {}

@@ -1,4 +1,5 @@
 // The commands of a scenario that people give.
+#include "common/duration.h"
 #include "tests/scenarios/script.h"
 
 namespace muster::scenarios {
@@ -32,6 +33,9 @@ std::optional<std::string> Script::Request(const Words& words) {
   if (verb == "drain") return Admission(words, v1::NODE_ADMISSION_DRAINING);
   if (verb == "cordon") return Admission(words, v1::NODE_ADMISSION_CORDONED);
   if (verb == "open") return Admission(words, v1::NODE_ADMISSION_OPEN);
+  if (verb == "quarantine") return Quarantine(words, v1::QUARANTINE_COOLING);
+  if (verb == "readmit") return Quarantine(words, v1::QUARANTINE_NONE);
+  if (verb == "test") return TestNode(words);
   return std::nullopt;
 }
 
@@ -97,6 +101,25 @@ std::string Script::Admission(const Words& words, v1::NodeAdmission admission) {
   SetCommon(words, &input.request);
   input.request.set_node(words.at(1));
   input.request.set_admission(admission);
+  return Step(input);
+}
+
+std::string Script::Quarantine(const Words& words, v1::Quarantine quarantine) {
+  core::SetNodeQuarantine input{RequestToken(++last_token_), {}};
+  SetCommon(words, &input.request);
+  input.request.set_node(words.at(1));
+  input.request.set_quarantine(quarantine);
+  if (const std::string span = Get(words, "for"); !span.empty()) {
+    input.request.set_cool_down_ms(
+        static_cast<uint64_t>(absl::ToInt64Milliseconds(DurationFromText(span).value())));
+  }
+  return Step(input);
+}
+
+std::string Script::TestNode(const Words& words) {
+  core::TestNode input{RequestToken(++last_token_), {}};
+  SetCommon(words, &input.request);
+  input.request.set_node(words.at(1));
   return Step(input);
 }
 

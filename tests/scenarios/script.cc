@@ -162,6 +162,10 @@ std::string Script::Show(const Words& words) const {
     const auto found = cluster_->GetIncident(request);
     if (!found.ok()) return std::string(found.status().message()) + "\n";
     text = IncidentLines(found->incident());
+  } else if (words.at(1) == "node") {
+    v1::GetNodeRequest request;
+    request.set_node(words.at(2));
+    text = NodeStory(*cluster_->GetNode(request));
   } else if (words.at(1) == "queues") {
     const v1::ListQueuesResponse queues = cluster_->ListQueues();
     for (const v1::Queue& queue : queues.queues()) text += QueueLine(queue) + "\n";
@@ -216,6 +220,16 @@ std::string Script::Run(const std::string& line) {
     const SessionId session = sessions_.at(words.at(1));
     sessions_.erase(words.at(1));
     return Step(coordinator::core::WorkerDisconnected{session, Get(words, "why")});
+  }
+  if (verb == "tested") {
+    message.mutable_test_report()->set_test(Number(words.at(2)));
+    message.mutable_test_report()->set_passed(words.at(3) == "passed");
+    message.mutable_test_report()->set_text(Get(words, "text", "as expected"));
+    return Say(words.at(1), std::move(message));
+  }
+  if (verb == "goodbye") {
+    message.mutable_goodbye();
+    return Say(words.at(1), std::move(message));
   }
   if (verb == "report") {
     *message.mutable_report() = ParseReport(Words(words.begin() + 2, words.end()), ++last_update_);

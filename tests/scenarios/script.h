@@ -39,6 +39,8 @@ class Script {
   std::string PauseQueue(const Words& words, bool paused);
   std::string Ack(const Words& words);
   std::string Admission(const Words& words, v1::NodeAdmission admission);
+  std::string Quarantine(const Words& words, v1::Quarantine quarantine);
+  std::string TestNode(const Words& words);
   // The nodes of the job's newest attempt report their ranks, one after another.
   std::string OnAllNodes(const Words& words, const std::string& fate, bool stopped);
   std::string Say(const std::string& node, v1::WorkerMessage message);

@@ -27,6 +27,10 @@ std::string Outcome_(v1::AttemptOutcome outcome) {
 
 std::string Quoted(const std::string& text) { return text.empty() ? "" : " \"" + text + "\""; }
 
+std::string QuarantineWord(v1::Quarantine quarantine) {
+  return Bare(v1::Quarantine_Name(quarantine), "QUARANTINE_");
+}
+
 template <typename Message>
 std::string Key(const Message& message) {
   return fmt::format("{}.{}", message.job_id(), message.attempt());
@@ -182,8 +186,21 @@ std::string RecordLine(const v1::Record& record) {
       return fmt::format(
           "IncidentAcknowledged {} by={}{}", record.incident_acknowledged().incident(),
           record.incident_acknowledged().user(), Quoted(record.incident_acknowledged().note()));
-    case v1::Record::kNodeQuarantineSet:
+    case v1::Record::kNodeQuarantineSet: {
+      const v1::NodeQuarantineSet& set = record.node_quarantine_set();
+      const std::string span =
+          set.until_unix_ms() == 0
+              ? ""
+              : " for " +
+                    DurationText(absl::Milliseconds(set.until_unix_ms() - record.time_unix_ms()));
+      return fmt::format("NodeQuarantineSet {} {}{}{}{}", set.node(),
+                         QuarantineWord(set.quarantine()), span,
+                         set.by_person() ? " by a person" : "", Quoted(set.reason()));
+    }
     case v1::Record::kNodeTested:
+      return fmt::format(
+          "NodeTested {} test={} {}{}", record.node_tested().node(), record.node_tested().test(),
+          record.node_tested().passed() ? "passed" : "failed", Quoted(record.node_tested().text()));
     case v1::Record::RECORD_NOT_SET:
       break;
   }
@@ -220,7 +237,9 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
       return fmt::format("CommitAck {} step={}", Key(message.commit_ack()),
                          message.commit_ack().step());
     case v1::CoordinatorMessage::kTest:
+      return fmt::format("TestNode {}", message.test().test());
     case v1::CoordinatorMessage::kTestAck:
+      return fmt::format("TestAck {}", message.test_ack().test());
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       break;
   }
@@ -255,6 +274,12 @@ std::string ReplyLine(const Reply& reply) {
   }
   if (const auto* acked = std::get_if<v1::AckIncidentResponse>(&reply.response)) {
     return "OK " + IncidentLine(acked->incident());
+  }
+  if (const auto* quarantined = std::get_if<v1::SetNodeQuarantineResponse>(&reply.response)) {
+    return "OK " + NodeLine(quarantined->node());
+  }
+  if (const auto* tested = std::get_if<v1::TestNodeResponse>(&reply.response)) {
+    return fmt::format("OK test {} of {}", tested->test(), NodeLine(tested->node()));
   }
   return "OK " + NodeLine(std::get<v1::SetNodeAdmissionResponse>(reply.response).node());
 }
@@ -308,6 +333,19 @@ std::string NodeLine(const v1::Node& node) {
                      Bare(v1::NodeState_Name(node.state()), "NODE_STATE_"),
                      Bare(v1::NodeAdmission_Name(node.admission()), "NODE_ADMISSION_"),
                      node.slots_used(), node.slots(), jobs, Quoted(node.reason()));
+}
+
+std::string NodeStory(const v1::GetNodeResponse& response) {
+  const v1::Node& node = response.node();
+  std::string text =
+      fmt::format("node {} {}{} score={:.2f}\n", node.name(), QuarantineWord(node.quarantine()),
+                  Quoted(node.quarantine_reason()), node.failure_score());
+  for (const v1::NodeFault& fault : response.faults()) {
+    text += fmt::format("  fault weight={:.2f} counts={:.2f} \"{}\"{}\n", fault.weight(),
+                        fault.counts(), fault.text(),
+                        fault.taken_back().empty() ? "" : " taken back: " + fault.taken_back());
+  }
+  return text;
 }
 
 std::string QueueLine(const v1::Queue& queue) {

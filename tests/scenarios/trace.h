@@ -16,6 +16,7 @@ std::string JobLine(const v1::Job& job);
 std::string NodeLine(const v1::Node& node);
 std::string IncidentLine(const v1::Incident& incident);
 std::string IncidentLines(const v1::Incident& incident);  // with evidence, phases and actions
+std::string NodeStory(const v1::GetNodeResponse& response);
 std::string QueueLine(const v1::Queue& queue);
 std::string EventLine(const v1::JobEvent& event);
 // "wall 12.0 = productive 10.0 + startup 2.0; slots 48.0; 3 steps recomputed"

@@ -11,9 +11,10 @@ done <<'TXT'
 mixed 20
 steps 20
 network 20
-disk 15
+disk 10
 clocks 10
 queues 6
 spares 4
+quarantine 5
 lost 5
 TXT

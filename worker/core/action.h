@@ -62,6 +62,10 @@ struct PublishRanks {  // which ranks of the attempt may still write logs
   std::vector<uint32_t> live;
 };
 
+struct StartTest {  // of the node; one that runs with another number ends. Answered by TestDone
+  uint64_t test = 0;
+};
+
 struct Note {  // for the log: what was decided and why
   bool warning = false;
   std::string text;
@@ -69,6 +73,6 @@ struct Note {  // for the log: what was decided and why
 
 using Action = std::variant<RecordEpoch, RecordClusterId, SendToCoordinator, DropStream, EndWorker,
                             SpawnShim, SendToShim, CleanUp, RemoveFolder, OpenExchange,
-                            CloseExchange, CallExchange, PublishRanks, Note>;
+                            CloseExchange, CallExchange, PublishRanks, StartTest, Note>;
 
 }  // namespace muster::worker::core

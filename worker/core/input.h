@@ -61,10 +61,18 @@ struct ExchangeDone {
   AttemptKey key;
   v1::ShimExchangeResult result;
 };
+struct TestDone {
+  uint64_t test = 0;
+  bool passed = false;
+  std::string text;  // one line
+};
+struct Ending {  // the worker was told to end; nothing follows
+  std::string reason;
+};
 struct Tick {};
 
 using Input = std::variant<AttemptFound, StreamOpened, StreamClosed, FromCoordinator, SpawnFailed,
                            ShimConnected, ShimDisconnected, ShimGone, FromShim, CleanedUp,
-                           ExchangeDone, Tick>;
+                           ExchangeDone, TestDone, Ending, Tick>;
 
 }  // namespace muster::worker::core

@@ -113,6 +113,20 @@ void WorkerCore::OnCommitAck(const v1::CommitAck& ack) {
   ToShim(key, std::move(message));
 }
 
+// The coordinator repeats the order until it has the report.
+void WorkerCore::OnTest(uint64_t test) {
+  if (test == 0 || test == testing_) return;
+  if (test == test_report_.test()) return SendTestReport();
+  test_report_.Clear();  // of a test nobody waits for any more
+  testing_ = test;
+  Say("test " + std::to_string(test) + " of this node starts");
+  actions_.push_back(StartTest{test});
+}
+
+void WorkerCore::OnTestAck(uint64_t test) {
+  if (test == test_report_.test()) test_report_.Clear();
+}
+
 void WorkerCore::RememberStopped(const AttemptKey& key, const std::string& why) {
   LocalAttempt& attempt = attempts_[key];
   attempt.phase = AttemptPhase::kStopped;

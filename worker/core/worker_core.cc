@@ -98,7 +98,9 @@ void WorkerCore::On(const FromCoordinator& from) {
     case v1::CoordinatorMessage::kCommitAck:
       return OnCommitAck(message.commit_ack());
     case v1::CoordinatorMessage::kTest:
+      return OnTest(message.test().test());
     case v1::CoordinatorMessage::kTestAck:
+      return OnTestAck(message.test_ack().test());
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       return Warn("the coordinator sent a message this worker does not know; it may be newer");
   }
@@ -109,6 +111,22 @@ void WorkerCore::On(const ExchangeDone& done) {
   v1::WorkerToShim message;
   *message.mutable_exchange_result() = done.result;
   ToShim(done.key, std::move(message));
+}
+
+void WorkerCore::On(const TestDone& done) {
+  if (done.test != testing_) return;  // another one was ordered meanwhile
+  testing_ = 0;
+  test_report_.set_test(done.test);
+  test_report_.set_passed(done.passed);
+  test_report_.set_text(done.text);
+  Say("test " + std::to_string(done.test) + (done.passed ? " passed: " : " failed: ") + done.text);
+  SendTestReport();
+}
+
+void WorkerCore::On(const Ending& ending) {
+  v1::WorkerMessage message;
+  message.mutable_goodbye()->set_reason(ending.reason);
+  ToCoordinator(std::move(message));
 }
 
 void WorkerCore::On(const Tick&) {
@@ -153,8 +171,16 @@ void WorkerCore::SendHeartbeat() {
   ToCoordinator(std::move(message));
 }
 
+void WorkerCore::SendTestReport() {
+  if (test_report_.test() == 0) return;
+  v1::WorkerMessage message;
+  *message.mutable_test_report() = test_report_;
+  ToCoordinator(std::move(message));
+}
+
 void WorkerCore::SendUnanswered() {
   repeat_at_ms_ = now_ms_ + kRepeatMs;
+  SendTestReport();
   for (const auto& [key, attempt] : attempts_) {
     for (const auto& [step, request] : attempt.requests) {
       v1::WorkerMessage message;

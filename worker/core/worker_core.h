@@ -54,6 +54,8 @@ class WorkerCore {
   void On(const FromShim& from);
   void On(const CleanedUp& cleaned);
   void On(const ExchangeDone& done);
+  void On(const TestDone& done);
+  void On(const Ending& ending);
   void On(const Tick&);
 
   // orders.cc
@@ -63,6 +65,8 @@ class WorkerCore {
   void OnRelease(const AttemptKey& key);
   void OnCommitReply(const v1::CommitReply& reply);
   void OnCommitAck(const v1::CommitAck& ack);
+  void OnTest(uint64_t test);
+  void OnTestAck(uint64_t test);
   void RememberStopped(const AttemptKey& key, const std::string& why);
 
   // attempt life, attempts.cc
@@ -81,6 +85,7 @@ class WorkerCore {
   // towards the coordinator
   void Report(const AttemptKey& key, LocalAttempt& attempt);
   void SendUnanswered();
+  void SendTestReport();
   void SendHeartbeat();
   v1::AttemptReport Numbered(const AttemptKey& key, const v1::AttemptReport& report);
   void ToCoordinator(v1::WorkerMessage message);
@@ -94,6 +99,8 @@ class WorkerCore {
   Stream stream_ = Stream::kClosed;
   std::map<AttemptKey, LocalAttempt> attempts_;
   std::map<JobId, AttemptNumber> released_;  // highest; a late order for one is not obeyed
+  uint64_t testing_ = 0;                     // the test that runs; 0 = none
+  v1::NodeTestReport test_report_;           // not acknowledged; its number 0 = none
   uint64_t reports_ = 0;
   uint64_t heartbeats_ = 0;
   int64_t heartbeat_at_ms_ = 0;

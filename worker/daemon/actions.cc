@@ -125,6 +125,8 @@ void Worker::Do(const core::CallExchange& action) {
 
 void Worker::Do(const core::PublishRanks& action) { live_ranks_->Publish(action.key, action.live); }
 
+void Worker::Do(const core::StartTest& action) { self_test_.Start(action.test); }
+
 void Worker::Do(const core::Note& action) {
   if (action.warning) {
     spdlog::warn("{}", action.text);

@@ -86,6 +86,7 @@ int main(int argc, char** argv) {
   options.node = HostName();
   options.shim = Beside("muster-shim");
   options.trainer = Beside("muster-train");
+  options.preflight = Beside("muster-preflight");
   std::vector<std::string> labels;
   std::string log_level = "info";
 
@@ -124,6 +125,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--shim", options.shim, "The muster-shim program [beside this one]");
   app.add_option("--trainer", options.trainer, "The muster-train program [beside this one]");
+  app.add_option("--preflight", options.preflight,
+                 "The program this node tests itself with, muster-preflight [beside this one]");
   app.add_option("--log-level", log_level, "trace, debug, info, warn or error")
       ->capture_default_str();
   try {

@@ -23,8 +23,9 @@ struct Options {
   std::string cluster_id;  // empty: the first coordinator's
   uint32_t orphan_grace_ms = 30'000;
   uint64_t log_bytes_max = 64u << 20;
-  std::string shim;  // paths of the two programs
+  std::string shim;  // paths of the programs
   std::string trainer;
+  std::string preflight;
 };
 
 }  // namespace muster::worker::daemon

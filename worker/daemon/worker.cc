@@ -23,6 +23,7 @@ namespace {
 // Found attempts are told in the first hello, if their shims answer within this.
 constexpr int64_t kSettleMs = 5'000;
 constexpr int64_t kWaitMaxMs = 10'000;
+constexpr absl::Duration kGoodbye = absl::Milliseconds(500);
 
 int64_t NowMs() {
   timespec now{};
@@ -61,7 +62,8 @@ Worker::Worker(Options options, StateFolder state)
       state_(std::move(state)),
       coordinator_(options_.coordinator_file.empty()
                        ? rpc::CoordinatorAddress::Fixed(options_.coordinator)
-                       : rpc::CoordinatorAddress::FromFile(options_.coordinator_file)) {}
+                       : rpc::CoordinatorAddress::FromFile(options_.coordinator_file)),
+      self_test_(options_.preflight, options_.state) {}
 
 Worker::~Worker() {
   link_.reset();  // no event of it comes any more
@@ -162,17 +164,21 @@ absl::Status Worker::Run() {
     mailbox_->RunAll();
     const int64_t now_ms = NowMs();
     TurnShims(now_ms);
+    if (auto done = self_test_.Turn(now_ms)) Feed(*std::move(done));
     if (now_ms >= core_->WakeAtMs()) Feed(core::Tick{});
     StepAll();
     MaybeOpenStream(now_ms);
     StepAll();
   }
+  link_->Finish(kGoodbye);
   return result_;
 }
 
 void Worker::WaitForEvents(int64_t now_ms) {
   std::vector<pollfd> fds{{mailbox_->fd(), POLLIN, 0}, {signals_, POLLIN, 0}};
   int64_t wake_ms = std::min(now_ms + kWaitMaxMs, core_->WakeAtMs());
+  wake_ms = std::min(wake_ms, self_test_.wake_at_ms());
+  if (self_test_.fd() >= 0) fds.push_back({self_test_.fd(), POLLIN, 0});
   if (!stream_open_) {
     const bool may_open = core_->IsSettled() || now_ms >= settle_by_ms_;
     wake_ms = std::min(wake_ms, may_open ? open_at_ms_ : settle_by_ms_);
@@ -192,6 +198,7 @@ void Worker::WaitForEvents(int64_t now_ms) {
       spdlog::info("signal {}: ending; ranks stay with their shims for {} ms", info.ssi_signo,
                    options_.orphan_grace_ms);
       *ended_ = true;
+      Feed(core::Ending{"signal " + std::to_string(info.ssi_signo)});
     }
   }
 }

@@ -20,6 +20,7 @@
 #include "worker/core/worker_core.h"
 #include "worker/daemon/mailbox.h"
 #include "worker/daemon/options.h"
+#include "worker/daemon/self_test.h"
 #include "worker/daemon/shim_link.h"
 #include "worker/daemon/state_folder.h"
 #include "worker/rpc/coordinator_link.h"
@@ -63,6 +64,7 @@ class Worker {
   void Do(const core::CloseExchange& action);
   void Do(const core::CallExchange& action);
   void Do(const core::PublishRanks& action);
+  void Do(const core::StartTest& action);
   void Do(const core::Note& action);
 
   const Options options_;
@@ -76,6 +78,7 @@ class Worker {
   std::unique_ptr<core::WorkerCore> core_;
   std::unique_ptr<rpc::CoordinatorLink> link_;
   std::map<core::AttemptKey, std::unique_ptr<ShimLink>> shims_;
+  SelfTest self_test_;
   std::deque<core::Input> inputs_;
   std::vector<std::thread> cleaners_;
   const std::shared_ptr<std::atomic<bool>> ended_ = std::make_shared<std::atomic<bool>>(false);

@@ -64,6 +64,15 @@ class CoordinatorLink::Stream
     MaybeRemoveHold();
   }
 
+  void Finish(absl::Duration limit) {
+    absl::MutexLock lock(&mutex_);
+    const auto sent = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return broken_ || !writing_; };
+    const bool idle = mutex_.AwaitWithTimeout(absl::Condition(&sent), limit);
+    if (!idle || broken_) return;
+    StartWritesDone();
+    mutex_.AwaitWithTimeout(absl::Condition(&done_), limit);
+  }
+
   void WaitUntilDone() {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(&done_));
@@ -144,6 +153,10 @@ void CoordinatorLink::Send(v1::WorkerMessage message) {
 
 void CoordinatorLink::Drop() {
   if (stream_) stream_->Drop();
+}
+
+void CoordinatorLink::Finish(absl::Duration limit) {
+  if (stream_) stream_->Finish(limit);
 }
 
 void CoordinatorLink::Stop() {

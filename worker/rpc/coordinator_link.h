@@ -3,7 +3,8 @@
 // One stream at a time: Open, then any number of Send, until `closed` is told. Writes are queued
 // and leave one by one. A stream that says nothing at all for 2 s (keepalive) counts as broken.
 //
-// Threads: Open, Send, Drop and Stop from one thread. The events are told on gRPC's threads: post
+// Threads: Open, Send, Drop, Finish and Stop from one thread. The events are told on gRPC's
+// threads: post
 //          them and return.
 #pragma once
 
@@ -13,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "muster/v1/worker_stream.pb.h"
 
 namespace muster::worker::rpc {
@@ -33,6 +35,9 @@ class CoordinatorLink {
   void Open(const std::string& address);
   void Send(v1::WorkerMessage message);
   void Drop();  // `closed` follows
+  // Sends what waits and closes the stream in order; returns when the coordinator has closed it
+  // too, or when the time is up. `closed` follows.
+  void Finish(absl::Duration limit);
   void Stop();  // drops, and returns when no event will be told any more
 
  private:

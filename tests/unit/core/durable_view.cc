@@ -52,6 +52,7 @@ v1::Node Durable(v1::Node node) {
     node.clear_reason();
   }
   node.clear_last_heard_unix_ms();
+  node.clear_failure_score();  // as of now, which a replay does not know
   return node;
 }
 

@@ -45,7 +45,11 @@ struct Writer {
       case v1::WorkerMessage::kPruned:
         return fmt::format("pruned {} steps", a.message.pruned().checkpoints_size());
       case v1::WorkerMessage::kTestReport:
+        return fmt::format("test {} {}: {}", a.message.test_report().test(),
+                           a.message.test_report().passed() ? "passed" : "failed",
+                           a.message.test_report().text());
       case v1::WorkerMessage::kGoodbye:
+        return "goodbye: " + a.message.goodbye().reason();
       case v1::WorkerMessage::MESSAGE_NOT_SET:
         break;
     }
@@ -87,6 +91,7 @@ struct Writer {
   std::string operator()(const PublishRanks& a) {
     return fmt::format("live {} {}", AttemptName(a.key), a.live);
   }
+  std::string operator()(const StartTest& a) { return fmt::format("start test {}", a.test); }
   std::string operator()(const Note&) { return ""; }
 };
 

@@ -242,6 +242,48 @@ TEST_F(CoreTest, CommitAskedWhileDisconnectedIsSentLater) {
   EXPECT_THAT(Connect(), Contains("commit? step 20"));
 }
 
+TEST_F(CoreTest, TestIsMadeOnceAndReportedUntilAcknowledged) {
+  Connect();
+  v1::CoordinatorMessage order = Order();
+  order.mutable_test()->set_test(4);
+  EXPECT_EQ(Feed(FromCoordinator{order}), Lines({"start test 4"}));
+  EXPECT_EQ(Feed(FromCoordinator{order}), Lines({})) << "it runs already";
+  EXPECT_EQ(Feed(TestDone{3, true, "late"}), Lines({})) << "of an earlier order";
+  EXPECT_EQ(Feed(TestDone{4, false, "disk: full"}), Lines({"test 4 failed: disk: full"}));
+  EXPECT_EQ(Feed(FromCoordinator{order}), Lines({"test 4 failed: disk: full"}));
+  Feed(StreamClosed{});
+  const Lines again = Connect();
+  EXPECT_EQ(std::count(again.begin(), again.end(), "test 4 failed: disk: full"), 1);
+  v1::CoordinatorMessage ack = Order();
+  ack.mutable_test_ack()->set_test(3);
+  EXPECT_EQ(Feed(FromCoordinator{ack}), Lines({})) << "of another test";
+  EXPECT_EQ(std::count_if(again.begin(), again.end(),
+                          [](const std::string& line) { return line.rfind("start", 0) == 0; }),
+            0);
+  ack.mutable_test_ack()->set_test(4);
+  Feed(FromCoordinator{ack});
+  Feed(StreamClosed{});
+  const Lines silent = Connect();
+  EXPECT_EQ(std::count(silent.begin(), silent.end(), "test 4 failed: disk: full"), 0);
+}
+
+TEST_F(CoreTest, NewerTestTakesThePlaceOfTheOneThatRuns) {
+  Connect();
+  v1::CoordinatorMessage order = Order();
+  order.mutable_test()->set_test(4);
+  Feed(FromCoordinator{order});
+  order.mutable_test()->set_test(5);
+  EXPECT_EQ(Feed(FromCoordinator{order}), Lines({"start test 5"}));
+  EXPECT_EQ(Feed(TestDone{4, true, "fine"}), Lines({}));
+  EXPECT_EQ(Feed(TestDone{5, true, "fine"}), Lines({"test 5 passed: fine"}));
+}
+
+TEST_F(CoreTest, EndingSaysGoodbyeToACoordinatorThatListens) {
+  EXPECT_EQ(Feed(Ending{"signal 15"}), Lines({}));
+  Connect();
+  EXPECT_EQ(Feed(Ending{"signal 15"}), Lines({"goodbye: signal 15"}));
+}
+
 TEST_F(CoreTest, ExchangeGoesToTheWorkerOfTheFirstNode) {
   Connect();
   Start(7, 1, {"n2", "n1"});
