@@ -101,7 +101,7 @@ absl::StatusOr<DiskSpeed> TestDisk(const DiskOptions& options) {
   if (file < 0) return ErrnoError(errno, "disk: create " + path);
   // The name goes at once, so nothing stays behind however this ends.
   unlink(path.c_str());
-  const absl::StatusOr<DiskSpeed> speed = WriteAndRead(file, options, path);
+  absl::StatusOr<DiskSpeed> speed = WriteAndRead(file, options, path);
   close(file);
   return speed;
 }

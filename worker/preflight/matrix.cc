@@ -17,13 +17,15 @@ int32_t Right(uint32_t k, uint32_t column) {
 
 using Matrix = std::vector<float>;  // [size, size], row-major
 
+size_t Elements(uint32_t size) { return size_t{size} * size; }
+
 void Multiply(const Matrix& left, const Matrix& right, uint32_t size, Matrix& product) {
   std::fill(product.begin(), product.end(), 0.0F);
   for (uint32_t row = 0; row < size; ++row) {
     for (uint32_t k = 0; k < size; ++k) {
       const float factor = left[row * size + k];
-      const float* from = &right[k * size];
-      float* to = &product[row * size];
+      const float* from = &right[size_t{k} * size];
+      float* to = &product[size_t{row} * size];
       for (uint32_t column = 0; column < size; ++column) to[column] += factor * from[column];
     }
   }
@@ -34,7 +36,7 @@ struct Inputs {
 };
 
 Inputs MakeInputs(uint32_t size) {
-  Inputs inputs{Matrix(size * size), Matrix(size * size), Matrix(size * size)};
+  Inputs inputs{Matrix(Elements(size)), Matrix(Elements(size)), Matrix(Elements(size))};
   std::vector<int32_t> sums(size);
   for (uint32_t row = 0; row < size; ++row) {
     std::fill(sums.begin(), sums.end(), 0);
@@ -59,7 +61,7 @@ struct Finding {
 
 void RunThread(const Inputs& inputs, uint32_t size, uint32_t thread, absl::Time until,
                Finding& finding) {
-  Matrix product(size * size);
+  Matrix product(Elements(size));
   do {
     Multiply(inputs.left, inputs.right, size, product);
     ++finding.repetitions;
