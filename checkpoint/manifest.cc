@@ -118,6 +118,13 @@ absl::StatusOr<Manifest> FromJson(const nlohmann::json& json) {
 
 }  // namespace
 
+std::string RunStateText(const RunState& run) { return JsonText(RunToJson(run)); }
+
+absl::StatusOr<RunState> ParseRunState(std::string_view text) {
+  MUSTER_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(text, "run state"));
+  return RunFromJson(json);
+}
+
 absl::StatusOr<Manifest> BuildManifest(uint64_t step, uint64_t attempt, const std::string& job_uid,
                                        const RunState& run, std::span<const ShardDigest> digests) {
   Manifest manifest{.step = step,

@@ -35,6 +35,10 @@ struct RunState {
   bool operator==(const RunState&) const = default;
 };
 
+// As the manifest's "run" has it. Errors: kDataLoss.
+std::string RunStateText(const RunState& run);
+absl::StatusOr<RunState> ParseRunState(std::string_view text);
+
 struct Tensor {
   std::string name;
   DType dtype = DType::kF32;
