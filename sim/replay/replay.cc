@@ -276,9 +276,9 @@ ReplayResult Replay::Run() {
     if (fault.at == 0) away.insert(fault.node);
     agenda_.At(fault.at, [this, &fault] { Strike(fault); });
   }
-  for (uint32_t node = 0; node < nodes_.size(); ++node) {
-    if (away.count(node) == 0) Connect(node);
-  }
+  // Who is away at the start is known all the same: the cluster is as large as it is on other days.
+  for (uint32_t node = 0; node < nodes_.size(); ++node) Connect(node);
+  for (const uint32_t node : away) Disconnect(node, "away since before the replay");
   agenda_.At(kSecond, [this] {
     BigJob big = options_.big;
     big.save_every = static_cast<uint64_t>(

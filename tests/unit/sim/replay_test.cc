@@ -89,6 +89,18 @@ TEST(Replay, TheCoordinatorCountsTheSame) {
   }
 }
 
+TEST(Replay, ANodeAwayAtTheStartIsWaitedFor) {
+  auto study = PrepareStudy(Small(1));
+  ASSERT_TRUE(study.ok()) << study.status();
+  SetSpares(*study, 0);
+  const Micros back = 2 * kHour;
+  study->faults = {
+      {.at = 0, .repaired = back, .node = 3, .kind = FaultKind::kNodeGone, .cause = "power"}};
+  const Row row = RunMuster(*study);
+  EXPECT_GE(row.result.jobs.at(1).placed, back);
+  EXPECT_LT(row.result.jobs.at(1).placed, back + kMinute);
+}
+
 TEST(Replay, OneSeedOneResult) {
   for (const bool stock : {false, true}) {
     const Plan plan;
