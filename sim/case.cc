@@ -279,8 +279,8 @@ bool Case::Checks(const std::string& checker) const {
 
 const std::vector<std::string>& Checkers() {
   static const std::vector<std::string> names = {
-      "records", "slots",   "epochs", "effects", "requests",   "commits", "leftovers",
-      "replay",  "reasons", "ends",   "ledger",  "quarantine", "canary"};
+      "records", "slots",   "epochs", "effects", "requests",   "commits",   "leftovers",
+      "replay",  "reasons", "ends",   "ledger",  "quarantine", "incidents", "canary"};
   return names;
 }
 

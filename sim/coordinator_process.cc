@@ -41,6 +41,22 @@ v1::Job Durable(v1::Job job) {
   return job;
 }
 
+// The part of an incident that its jobs' state says.
+v1::Incident Durable(v1::Incident incident) {
+  incident.clear_state();
+  incident.clear_text();
+  incident.clear_slot_seconds_lost();
+  for (v1::IncidentJob& job : *incident.mutable_jobs()) {
+    if (job.state() != v1::INCIDENT_STATE_OPEN && job.state() != v1::INCIDENT_STATE_WAITING) {
+      continue;
+    }
+    job.clear_state();
+    job.clear_waiting_for();
+    job.clear_seconds();
+  }
+  return incident;
+}
+
 v1::Node Durable(v1::Node node) {
   if (node.state() != v1::NODE_STATE_DEAD) {
     node.clear_state();
@@ -49,6 +65,23 @@ v1::Node Durable(v1::Node node) {
   node.clear_last_heard_unix_ms();
   node.clear_failure_score();
   return node;
+}
+
+std::string IncidentsText(const core::Cluster& cluster) {
+  std::string text;
+  v1::ListIncidentsRequest incidents;
+  incidents.set_page_size(1000);
+  do {
+    const auto page = cluster.ListIncidents(incidents);
+    if (!page.ok()) return text + std::string(page.status().message());
+    for (const v1::Incident& listed : page->incidents()) {
+      v1::GetIncidentRequest one;
+      one.set_incident_id(listed.id());
+      text += Durable(cluster.GetIncident(one)->incident()).ShortDebugString() + "\n";
+    }
+    incidents.set_page_token(page->next_page_token());
+  } while (!incidents.page_token().empty());
+  return text;
 }
 
 }  // namespace
@@ -72,7 +105,7 @@ std::string DurableText(const core::Cluster& cluster) {
     for (const v1::Node& node : page->nodes()) text += Durable(node).ShortDebugString() + "\n";
     nodes.set_page_token(page->next_page_token());
   } while (!nodes.page_token().empty());
-  return text;
+  return text + IncidentsText(cluster);
 }
 
 CoordinatorProcess::CoordinatorProcess(World* world, std::string name, std::unique_ptr<Disk> disk)
@@ -128,6 +161,7 @@ void CoordinatorProcess::Boot() {
   cluster_ = std::make_unique<core::Cluster>(Options());
   disk_->view = JournalView(&world_->conf);
   disk_->book = SlotBook();
+  disk_->incidents = IncidentBook();
   const bool ledger = world_->conf.Checks("ledger");
   v1::Record record;
   for (const std::string& bytes : disk_->records) {
@@ -135,6 +169,7 @@ void CoordinatorProcess::Boot() {
     cluster_->Apply(record);
     disk_->view.Take(record);  // judged when it was written
     if (ledger) disk_->book.Take(record);
+    disk_->incidents.Take(record);
   }
   world_->trace.Mark(100, life_, disk_->records.size());
   if (world_->trace.on()) {
@@ -255,11 +290,8 @@ void CoordinatorProcess::Step(const core::Input& input) {
   if (!outcome.records.empty()) {
     Append(outcome.records);
     if (world_->failed()) return;
-    if (world_->conf.Checks("ledger")) {
-      if (std::string wrong = disk_->book.Check(*cluster_); !wrong.empty()) {
-        return world_->Fail(std::move(wrong));
-      }
-    }
+    CheckBooks();
+    if (world_->failed()) return;
     outcome.records.clear();
     WantTick(kTickSoon);
   }
@@ -268,6 +300,15 @@ void CoordinatorProcess::Step(const core::Input& input) {
   line_.push_back({appended_, std::make_shared<const core::Outcome>(std::move(outcome))});
   if (world_->dice.Chance(world_->conf.reply_before_sync)) line_.back().batches = 0;
   Deliver();
+}
+
+void CoordinatorProcess::CheckBooks() {
+  std::string wrong;
+  if (world_->conf.Checks("ledger")) wrong = disk_->book.Check(*cluster_);
+  if (wrong.empty() && world_->conf.Checks("incidents")) {
+    wrong = disk_->incidents.Check(*cluster_, disk_->view);
+  }
+  if (!wrong.empty()) world_->Fail(std::move(wrong));
 }
 
 void CoordinatorProcess::Append(const std::vector<v1::Record>& records) {
@@ -280,6 +321,9 @@ void CoordinatorProcess::Append(const std::vector<v1::Record>& records) {
     const std::string checker = wrong.substr(0, wrong.find(':'));
     if (!wrong.empty() && world_->conf.Checks(checker)) world_->Fail(std::move(wrong));
     if (world_->conf.Checks("ledger")) disk_->book.Take(record);
+    wrong = disk_->incidents.Take(record);
+    if (wrong.empty()) wrong = world_->WhyNotCaughtUp(record);
+    if (!wrong.empty() && world_->conf.Checks("incidents")) world_->Fail(std::move(wrong));
     if (record.has_job_ended()) world_->CountEnd(record.job_ended().state());
     if (disk_->kept) batch.records.push_back(std::move(bytes));
     ++batch.count;

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "coordinator/core/cluster.h"
 #include "sim/agenda.h"
+#include "sim/incident_book.h"
 #include "sim/journal_view.h"
 #include "sim/slot_book.h"
 
@@ -26,6 +27,7 @@ struct Disk {
   std::vector<std::string> records;  // durable
   JournalView view;                  // of the records, durable or not, of the living process
   SlotBook book;                     // the same; only where the case checks the ledger
+  IncidentBook incidents;            // the same
   bool corrupt = false;
   bool full = false;
   bool is_copy = false;
@@ -75,6 +77,7 @@ class CoordinatorProcess {
   absl::Time Now() const;
   void Step(const coordinator::core::Input& input);
   void Append(const std::vector<v1::Record>& records);
+  void CheckBooks();
   void StartSync();
   void Synced();
   void Deliver();

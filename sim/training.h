@@ -26,12 +26,16 @@ class Training {
   void Join(Shim* shim);
   void Leave(Shim* shim);
   bool broken() const { return broken_; }
+  uint64_t attempt() const { return attempt_; }
+  uint64_t base() const { return base_; }  // the step it resumed from
 
   void Hello();     // of one rank
   void RankGone();  // one ended badly, or was cut off
   void StopAsked();
   void OnCommitReply(uint64_t step, bool permitted);
   void FillProgress(v1::Progress& progress) const;
+  uint64_t StepNow() const;  // the last one finished
+  bool stepping() const { return state_ == State::kStepping; }
 
  private:
   Training(World* world, const v1::StartRanks& start, const v1::GangOrder& gang);
@@ -43,7 +47,6 @@ class Training {
   void Save(uint64_t step);
   void Written(uint64_t step);
   void End(int code);
-  uint64_t StepNow() const;
   Shim* Root() const;  // holds rank 0; nullptr = gone
   std::string ManifestOf(uint64_t step) const;
   bool Unreadable(const v1::CheckpointRef& ref) const;

@@ -18,6 +18,8 @@ namespace muster::sim {
 namespace {
 
 constexpr Micros kReasonsEvery = 1 * kSecond;
+// A report of a shim, a heartbeat and a record later everybody knows.
+constexpr Micros kKnownWithin = 5 * kSecond;
 
 }  // namespace
 
@@ -95,8 +97,13 @@ void World::Settle() {
     if (leader_->settled() && clients->Idle() && leader_->disk().view.unfinished() == 0) break;
   }
   if (failed()) return;
-  if (const std::string rest = Unfinished(); !rest.empty() && conf.Checks("ends")) {
-    return Fail("ends: " + rest);
+  const std::string rest = Unfinished();
+  if (!rest.empty() && conf.Checks("ends")) return Fail("ends: " + rest);
+  if (rest.empty() && conf.Checks("incidents")) {
+    if (std::string wrong = leader_->disk().incidents.CheckAllOver(*leader_->cluster());
+        !wrong.empty()) {
+      return Fail(std::move(wrong));
+    }
   }
   RunUntil(agenda.now() + conf.clear_within);
   CheckQuarantineEnds();
@@ -169,12 +176,76 @@ void World::CheckLeftovers() {
   }
 }
 
-void World::AfterTick(CoordinatorProcess& coordinator) {
-  if (!conf.Checks("reasons") || agenda.now() < reasons_at_) return;
-  reasons_at_ = agenda.now() + kReasonsEvery;
-  if (std::string wrong = CheckReasons(*coordinator.cluster()); !wrong.empty()) {
-    Fail(std::move(wrong));
+const Training* World::TrainingOf(uint64_t job, uint64_t attempt) const {
+  for (auto at = trainings.lower_bound({job, 0}); at != trainings.end(); ++at) {
+    if (at->first.first != job) break;
+    if (at->second != nullptr && at->second->attempt() == attempt) return at->second.get();
   }
+  return nullptr;
+}
+
+std::string World::WhyNotCaughtUp(const v1::Record& record) const {
+  if (!record.has_attempt_milestone() || !record.attempt_milestone().caught_up() || forked()) {
+    return "";
+  }
+  const v1::AttemptMilestone& reached = record.attempt_milestone();
+  const Training* training = TrainingOf(reached.job_id(), reached.attempt());
+  const JournalView::JobFacts* job = leader_->disk().view.Job(reached.job_id());
+  if (training == nullptr || job == nullptr || training->StepNow() >= job->best_step) return "";
+  return fmt::format(
+      "incidents: attempt {} of job {} is said to have caught up, and is in step {} "
+      "of {}",
+      reached.attempt(), reached.job_id(), training->StepNow(), job->best_step);
+}
+
+// Of all nodes that hold some of it.
+std::optional<Micros> World::InTouchSince(const std::vector<PlacedShare>& shares) const {
+  Micros since = 0;
+  for (const PlacedShare& share : shares) {
+    const auto node = std::find_if(nodes.begin(), nodes.end(),
+                                   [&share](const auto& one) { return one->name() == share.node; });
+    const auto in_touch = (*node)->InTouchSince();
+    if (!in_touch) return std::nullopt;
+    since = std::max(since, *in_touch);
+  }
+  return since;
+}
+
+// Of a job that trains on beyond where it had stood, everybody hears that it is well.
+void World::CheckIncidentsEnd() {
+  const JournalView& view = leader_->disk().view;
+  std::map<uint64_t, Micros> still;
+  for (const auto& [id, incident] : leader_->disk().incidents.open()) {
+    const JournalView::JobFacts* job = view.Job(id);
+    if (job->live_attempt == 0 || view.Attempt(id, job->live_attempt)->stopping != 0) continue;
+    const Training* training = TrainingOf(id, job->live_attempt);
+    if (training == nullptr || !training->stepping() || training->StepNow() < job->best_step ||
+        training->StepNow() == training->base()) {
+      continue;
+    }
+    const auto in_touch = InTouchSince(view.Attempt(id, job->live_attempt)->shares);
+    if (!in_touch) continue;
+    const auto known = well_since_.find(id);
+    const Micros since = known == well_since_.end() ? agenda.now() : known->second;
+    still[id] = std::max(since, *in_touch);
+    if (agenda.now() - still[id] <= kKnownWithin) continue;
+    return Fail(
+        fmt::format("incidents: job {} trains on beyond step {} for {} s, and incident {} "
+                    "of it is open",
+                    id, job->best_step, (agenda.now() - still[id]) / kSecond, incident));
+  }
+  well_since_ = std::move(still);
+}
+
+void World::AfterTick(CoordinatorProcess& coordinator) {
+  if (agenda.now() < reasons_at_) return;
+  reasons_at_ = agenda.now() + kReasonsEvery;
+  if (conf.Checks("reasons")) {
+    if (std::string wrong = CheckReasons(*coordinator.cluster()); !wrong.empty()) {
+      return Fail(std::move(wrong));
+    }
+  }
+  if (conf.Checks("incidents") && !forked()) CheckIncidentsEnd();
 }
 
 }  // namespace muster::sim

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,11 +70,16 @@ class World {
   void CountEnd(v1::JobState state);
   // The coordinator has caught up with what happened: what it says must be true.
   void AfterTick(CoordinatorProcess& coordinator);
+  // Empty, unless the record says that training is where it had stood, and it is not.
+  std::string WhyNotCaughtUp(const v1::Record& record) const;
 
  private:
   void Settle();
   void CheckLeftovers();
   void CheckQuarantineEnds();
+  void CheckIncidentsEnd();
+  std::optional<Micros> InTouchSince(const std::vector<PlacedShare>& shares) const;
+  const Training* TrainingOf(uint64_t job, uint64_t attempt) const;
   void RunUntil(Micros until);
   std::string Unfinished() const;
 
@@ -81,6 +87,7 @@ class World {
   std::string violation_;
   Micros reasons_at_ = 0;
   std::map<std::pair<size_t, JournalView::Key>, Micros> leftover_since_;
+  std::map<uint64_t, Micros> well_since_;  // jobs said to be under repair that train on
 };
 
 }  // namespace muster::sim
