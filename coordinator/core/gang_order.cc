@@ -27,6 +27,7 @@ const std::string& GangOrderOf(const Job& job, Attempt& attempt) {
   }
   order.set_array_id(job.array_id.value());
   order.set_array_index(job.array_index);
+  order.set_stood_step(job.best_step);
   attempt.gang_order = order.SerializeAsString();
   return attempt.gang_order;
 }

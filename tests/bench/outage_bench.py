@@ -3,7 +3,9 @@
 usage: outage_bench.py [--repeat N] [--ranks 2,4,8] [--kinds rank,worker,coordinator]
 
 One long job of the tiny model per size and kind; each kill waits until the job trains well beyond where
-the one before had thrown it. Seconds per phase are those of the job's incidents. Beside a rank's kill:
+the one before had thrown it. Seconds per phase are those of the job's incidents; up to the first step
+they should be the time the job stood still, in all the time until it was where it had stood, both read
+off rank 0's log. Beside a rank's kill:
 mpirun of the same trainer and document in a shell loop that starts it again from its checkpoints.
 """
 import argparse
@@ -53,11 +55,29 @@ def incidents(cluster, job):
     return cluster.json("incident", "list", "--job", job)["incidents"]
 
 
-def next_step(cluster, uid, attempt):
-    """Waits for the first finished step of an attempt; its number."""
-    logs = lambda: [s for p in cluster.dir.glob(f"n*/logs/{uid}/{attempt}/0/stdout.log")
-                    for s in steps_in(p)]
-    return wait_for(f"a step of attempt {attempt}", logs, timeout=120, every=0.002)[0]
+def steps_of(cluster, uid, attempt):
+    return [s for p in cluster.dir.glob(f"n*/logs/{uid}/{attempt}/0/stdout.log") for s in steps_in(p)]
+
+
+class Comeback:
+    """When which step of the next attempt was finished, in seconds after `begin`."""
+
+    def __init__(self, cluster, uid, attempt, begin):
+        stood = max(steps_of(cluster, uid, attempt))
+        self.seen = []  # seconds, newest step
+
+        def there():
+            steps = steps_of(cluster, uid, attempt + 1)
+            if steps and (not self.seen or steps[-1] > self.seen[-1][1]):
+                self.seen.append((time.monotonic() - begin, steps[-1]))
+            return steps and steps[-1] >= stood
+        wait_for(f"attempt {attempt + 1} in step {stood}", there, timeout=120, every=0.002)
+
+    def first(self):
+        return self.seen[0][0]
+
+    def at(self, step):
+        return next((seconds for seconds, newest in self.seen if newest >= step), self.seen[-1][0])
 
 
 def long_job(name, data, checkpoints, ranks, spares):
@@ -99,19 +119,17 @@ class Outages:
         victim = self.dice.choice(sorted(self.cluster.ranks(self.job).values()))
         begin = time.monotonic()
         os.kill(victim, signal.SIGKILL)
-        next_step(self.cluster, self.uid, attempt + 1)
-        return time.monotonic() - begin
+        return Comeback(self.cluster, self.uid, attempt, begin)
 
     def kill_worker(self):
         attempts = self.cluster.job(self.job)["attempts"]
         node = self.dice.choice(sorted(s["node"] for s in attempts[-1]["shares"]))
         begin = time.monotonic()
         self.cluster.power_off(node)
-        next_step(self.cluster, self.uid, len(attempts) + 1)
-        seconds = time.monotonic() - begin
+        comeback = Comeback(self.cluster, self.uid, len(attempts), begin)
         self.cluster.start_worker(node)
         wait_for("the worker back", lambda: len(self.cluster.ready_nodes()) == self.workers)
-        return seconds
+        return comeback
 
     def close(self):
         self.cluster.muster("cancel", self.job)
@@ -124,15 +142,21 @@ def outages(kind, ranks, repeat, seed):
     spares = 1 if kind == "worker" else 0
     print(f"  {ranks} ranks, kill -9 of a {kind}; budget {BUDGET[kind]}", flush=True)
     world = Outages(ranks, spares, seed)
-    gaps, phases, known = [], {p: [] for p in PHASES}, set()
+    gaps, stood, phases, known = [], [], {p: [] for p in PHASES}, set()
     for _ in range(repeat):
         world.settle()
         known |= {int(i["id"]) for i in incidents(world.cluster, world.job)}
-        gaps.append(world.kill_rank() if kind == "rank" else world.kill_worker())
+        comeback = world.kill_rank() if kind == "rank" else world.kill_worker()
         hit = next(j for j in world.repaired(known)["jobs"] if int(j["job_id"]) == world.job)
+        resumed = world.cluster.job(world.job)["attempts"][int(hit["next_attempt"]) - 1]
+        gaps.append(comeback.first())
+        stood.append(comeback.at(int(resumed.get("first_step", 0)) + int(hit.get("steps_lost", 0))))
         for phase in PHASES:
             phases[phase].append(float(hit.get("seconds", {}).get(phase, 0)))
     row("kill → next finished step", gaps)
+    row("  phases up to it", [sum(all_of[:-1]) for all_of in zip(*phases.values())])
+    row("kill → where it had stood", stood)
+    row("  phases in all", [sum(all_of) for all_of in zip(*phases.values())])
     for phase in PHASES:
         row(phase, phases[phase])
     world.close()

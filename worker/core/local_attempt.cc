@@ -58,7 +58,7 @@ bool StatesDiffer(const v1::AttemptReport& a, const v1::AttemptReport& b) {
     const v1::RankReport& x = a.ranks(i);
     const v1::RankReport& y = b.ranks(i);
     if (x.rank() != y.rank() || x.state() != y.state() || x.pid() != y.pid() ||
-        x.progress().phase() != y.progress().phase()) {
+        x.progress().phase() != y.progress().phase() || x.milestones() != y.milestones()) {
       return true;
     }
   }

@@ -61,6 +61,7 @@ Shim::Shim(std::string folder, launch::Launch launch)
       attempt_(launch_.order.start().job_id(), launch_.order.start().attempt(), local_ranks_,
                !launch_.gang.spec().has_program()),
       commits_(launch_.order.start().job_id(), launch_.order.start().attempt()),
+      milestones_(launch_.gang.stood_step()),
       exchange_(
           &loop_, local_ranks_, launch_.world_size, static_cast<uint32_t>(launch_.nodes.size()),
           [this](const v1::ShimToWorker& message) { worker_.Send(message); },
@@ -88,6 +89,7 @@ absl::Status Shim::Run() {
     ReportIfChanged();
     if (ending_ && attempt_.Stopped()) break;
     MUSTER_RETURN_IF_ERROR(loop_.RunOnce(NextDeadline()));
+    LookForMilestones();
     const int64_t now_ms = MonotonicMs();
     if (worker_.connected() && worker_.idle() && now_ms >= report_at_ms_) Report();
     if (!ending_ && now_ms >= orphan_at_ms_) EndSoon("no worker came back in time");
@@ -354,6 +356,10 @@ void Shim::Report() {
     const auto found = processes_.find(rank.rank());
     if (found == processes_.end()) continue;
     *rank.mutable_progress() = found->second->pages().Read();
+    if (rank.rank() == 0) {
+      milestones_.Take(rank.progress());
+      rank.set_milestones(milestones_.reached());
+    }
     if (rank.state() != v1::RANK_STATE_RUNNING) continue;
     found->second->pages().AddStillness(MonotonicMs() * 1'000'000, &rank);
     if (rank.still_ms() > 0) rank.set_process_state(ProcessState(static_cast<int>(rank.pid())));
@@ -371,6 +377,18 @@ void Shim::ReportIfChanged() {
   if (reported_revision_ != attempt_.revision()) Report();
 }
 
+bool Shim::LooksForMilestones() const {
+  return worker_.connected() && milestones_.looking() && !ending_ && !attempt_.Stopped() &&
+         processes_.count(0) > 0;
+}
+
+void Shim::LookForMilestones() {
+  const int64_t now_ms = MonotonicMs();
+  if (now_ms < look_at_ms_ || !LooksForMilestones()) return;
+  look_at_ms_ = now_ms + kLookEveryMs;
+  if (milestones_.Take(processes_.at(0)->pages().Read())) Report();
+}
+
 void Shim::EndSoon(const std::string& why) {
   if (!ending_) spdlog::info("ending: {}", why);
   ending_ = true;
@@ -380,6 +398,7 @@ void Shim::EndSoon(const std::string& why) {
 int64_t Shim::NextDeadline() const {
   int64_t deadline_ms = decide_at_ms_;
   if (worker_.connected()) deadline_ms = std::min(deadline_ms, report_at_ms_);
+  if (LooksForMilestones()) deadline_ms = std::min(deadline_ms, look_at_ms_);
   if (!ending_) deadline_ms = std::min(deadline_ms, orphan_at_ms_);
   return deadline_ms;
 }

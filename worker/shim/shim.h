@@ -16,6 +16,7 @@
 #include "worker/shim/exchange_board.h"
 #include "worker/shim/local_attempt.h"
 #include "worker/shim/loop.h"
+#include "worker/shim/milestones.h"
 #include "worker/shim/rank_process.h"
 #include "worker/shim/worker_link.h"
 
@@ -49,6 +50,8 @@ class Shim {
   void WorkerCame();
   void Report();
   void ReportIfChanged();
+  bool LooksForMilestones() const;
+  void LookForMilestones();
   void EndSoon(const std::string& why);
   int64_t NextDeadline() const;
   absl::Status RemoveTraces();
@@ -60,6 +63,7 @@ class Shim {
   Loop loop_;
   LocalAttempt attempt_;
   CommitRelay commits_;
+  Milestones milestones_;
   ExchangeBoard exchange_;
   WorkerLink worker_;
   std::unique_ptr<launch::PmixHost> pmix_;
@@ -69,6 +73,7 @@ class Shim {
   uint64_t reports_ = 0;
   uint64_t reported_revision_ = 0;
   int64_t report_at_ms_ = 0;
+  int64_t look_at_ms_ = 0;
   int64_t decide_at_ms_ = 0;
   int64_t orphan_at_ms_ = kNever;
   bool ending_ = false;

@@ -109,6 +109,20 @@ TEST_F(ShimMpi, StopIsSeenOnTheOrderPage) {
   }
 }
 
+TEST_F(ShimMpi, StepsThatARepairWaitsForAreToldWithTheReportThatFirstShowsThem) {
+  for (const uint64_t stood : {41u, 50u}) {  // the rank is in step 41, and stays there
+    TestNode node(root_, "n0-" + std::to_string(stood));
+    v1::ShimOrder order = Mpi(1, 2, 0, "hang");
+    ChangeGang(order, [stood](v1::GangOrder& gang) { gang.set_stood_step(stood); });
+    node.Start(order);
+    ASSERT_TRUE(node.Until([&] { return node.rank(0).progress().step() == 41; }));
+    EXPECT_EQ(node.rank(0).milestones(), stood == 41 ? 2u : 1u);
+    EXPECT_EQ(node.rank(1).milestones(), 0u) << "rank 0 speaks for all";
+    node.Exit();
+    EXPECT_EQ(node.WaitForEnd(), 0);
+  }
+}
+
 TEST_F(ShimMpi, KilledShimLeavesNothingAfterCleanUp) {
   TestNode node(root_, "n0");
   node.Start(Mpi(1, 2, 0, "hang"));

@@ -36,6 +36,24 @@ TEST_F(CoreTest, ProgressWaitsForTheHeartbeatAStateDoesNot) {
               ElementsAre("live 7.1 []", "report 7.1 ACTIVE 0:EXITED"));
 }
 
+TEST_F(CoreTest, AMilestoneDoesNotWaitForTheHeartbeat) {
+  Connect();
+  Run(7, 1);
+  const auto reports = [this](uint64_t step, uint32_t milestones) {
+    FromShim from{Key(7, 1), {}};
+    from.message.mutable_report()->set_state(v1::LOCAL_ATTEMPT_STATE_ACTIVE);
+    v1::RankReport& rank = *from.message.mutable_report()->add_ranks();
+    rank.set_state(v1::RANK_STATE_RUNNING);
+    rank.mutable_progress()->set_step(step);
+    rank.set_milestones(milestones);
+    return Feed(std::move(from));
+  };
+  EXPECT_THAT(reports(40, 0), IsEmpty());
+  EXPECT_THAT(reports(41, 1), Contains("report 7.1 ACTIVE 0:RUNNING"));
+  EXPECT_THAT(reports(45, 1), IsEmpty());
+  EXPECT_THAT(reports(50, 2), Contains("report 7.1 ACTIVE 0:RUNNING"));
+}
+
 TEST_F(CoreTest, ReportedUntilReleasedThenShimEndsAndFolderGoes) {
   Connect();
   Run(7, 1);
