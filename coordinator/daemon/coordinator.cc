@@ -57,8 +57,8 @@ struct Coordinator::Parts {
   Metrics metrics;
   rpc::Mailbox mailbox{kMailboxLetters};
   rpc::PendingReplies replies;
-  rpc::Watchers watchers;
-  rpc::IncidentWatchers incident_watchers;
+  rpc::JobWatches job_watches;
+  rpc::IncidentWatches incident_watches;
   rpc::WorkerGateway gateway{&mailbox, {}};
   std::unique_ptr<journal::Journal> journal;
   std::unique_ptr<Courier> courier;
@@ -114,14 +114,14 @@ absl::Status Coordinator::Parts::Serve(const CoordinatorOptions& options) {
                                      [this](const core::Outcome& outcome) { Deliver(outcome); });
   metrics.SetGauges({.mailbox_depth = [this] { return mailbox.depth(); },
                      .sessions = [this] { return gateway.sessions(); },
-                     .watchers = [this] { return watchers.count() + incident_watchers.count(); },
+                     .watchers = [this] { return job_watches.count() + incident_watches.count(); },
                      .deliveries_waiting = [this] { return courier->waiting(); }});
   MUSTER_RETURN_IF_ERROR(loop->Start(RandomClusterId(), RandomNonce()));
 
-  jobs = std::make_unique<rpc::JobService>(&mailbox, &replies, &watchers);
+  jobs = std::make_unique<rpc::JobService>(&mailbox, &replies, &job_watches);
   queues = std::make_unique<rpc::QueueService>(&mailbox, &replies);
   ledger = std::make_unique<rpc::LedgerService>(&mailbox);
-  incidents = std::make_unique<rpc::IncidentService>(&mailbox, &replies, &incident_watchers);
+  incidents = std::make_unique<rpc::IncidentService>(&mailbox, &replies, &incident_watches);
   cluster = std::make_unique<rpc::ClusterService>(
       &mailbox, &replies,
       rpc::ClusterServiceHost{
@@ -162,8 +162,8 @@ void Coordinator::Parts::Deliver(const core::Outcome& outcome) {
     if (event.kind() == v1::EVENT_KIND_PROGRESS) continue;
     spdlog::info("job {}: {}", event.job_id(), event.text());
   }
-  watchers.Publish(outcome.events);
-  incident_watchers.Publish(outcome.incidents);
+  job_watches.Publish(outcome.events);
+  incident_watches.Publish(outcome.incidents);
 }
 
 absl::StatusOr<std::string> Coordinator::Parts::MetricsText() {
@@ -199,8 +199,8 @@ void Coordinator::Parts::Close() {
   const absl::Status gone =
       Unavailable("the coordinator is stopping; ranks run on; try again when it is back");
   replies.FailAll(gone);
-  watchers.CloseAll(gone);
-  incident_watchers.CloseAll(gone);
+  job_watches.CloseAll(gone);
+  incident_watches.CloseAll(gone);
   gateway.CloseAll(gone);
   if (metrics_http != nullptr) metrics_http.reset();
   if (server != nullptr) {

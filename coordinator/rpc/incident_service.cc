@@ -40,28 +40,7 @@ grpc::ServerUnaryReactor* IncidentService::AckIncident(grpc::CallbackServerConte
 
 grpc::ServerWriteReactor<v1::Incident>* IncidentService::WatchIncidents(
     grpc::CallbackServerContext* /*context*/, const v1::WatchIncidentsRequest* request) {
-  const std::shared_ptr<IncidentWatch> watch = IncidentWatch::Make(request->job_id(), watchers_);
-  IncidentWatch* reactor = watch.get();
-  const auto call =
-      std::make_shared<OpenCall>([watch](const absl::Status& status) { watch->End(status); });
-  // The request does not outlive this call when the caller hangs up: the question has a copy.
-  const absl::Status asked = mailbox_->Ask([watchers = watchers_, watch, call, request = *request](
-                                               const core::Cluster& cluster) -> Answer {
-    absl::StatusOr<std::vector<v1::Incident>> backlog = std::vector<v1::Incident>();
-    if (request.from_revision() != 0) {
-      backlog = cluster.IncidentsAfter(request.from_revision(), JobId(request.job_id()));
-    }
-    return [watchers, watch, call, backlog = std::move(backlog)] {
-      if (backlog.ok()) {
-        watchers->Add(watch, *backlog);
-        call->Release();
-      } else {
-        call->End(backlog.status());
-      }
-    };
-  });
-  if (!asked.ok()) call->End(asked);
-  return reactor;
+  return watches_->Open(mailbox_, *request);
 }
 
 }  // namespace muster::coordinator::rpc

@@ -3,17 +3,17 @@
 // Threads: gRPC's. Every method returns at once; the answer comes from the courier's thread.
 #pragma once
 
-#include "coordinator/rpc/incident_watch.h"
 #include "coordinator/rpc/mailbox.h"
 #include "coordinator/rpc/pending_replies.h"
+#include "coordinator/rpc/watches.h"
 #include "muster/v1/incident.grpc.pb.h"
 
 namespace muster::coordinator::rpc {
 
 class IncidentService final : public v1::IncidentService::CallbackService {
  public:
-  IncidentService(Mailbox* mailbox, PendingReplies* replies, IncidentWatchers* watchers)
-      : mailbox_(mailbox), replies_(replies), watchers_(watchers) {}
+  IncidentService(Mailbox* mailbox, PendingReplies* replies, IncidentWatches* watches)
+      : mailbox_(mailbox), replies_(replies), watches_(watches) {}
 
   grpc::ServerUnaryReactor* ListIncidents(grpc::CallbackServerContext* context,
                                           const v1::ListIncidentsRequest* request,
@@ -30,7 +30,7 @@ class IncidentService final : public v1::IncidentService::CallbackService {
  private:
   Mailbox* const mailbox_;
   PendingReplies* const replies_;
-  IncidentWatchers* const watchers_;
+  IncidentWatches* const watches_;
 };
 
 }  // namespace muster::coordinator::rpc

@@ -56,8 +56,8 @@ absl::Status CheckScale(const v1::ScaleJobRequest& request) {
 
 }  // namespace
 
-JobService::JobService(Mailbox* mailbox, PendingReplies* replies, Watchers* watchers)
-    : mailbox_(mailbox), replies_(replies), watchers_(watchers) {}
+JobService::JobService(Mailbox* mailbox, PendingReplies* replies, JobWatches* watches)
+    : mailbox_(mailbox), replies_(replies), watches_(watches) {}
 
 grpc::ServerUnaryReactor* JobService::SubmitJob(grpc::CallbackServerContext* context,
                                                 const v1::SubmitJobRequest* request,
@@ -123,6 +123,11 @@ grpc::ServerUnaryReactor* JobService::PlanJob(grpc::CallbackServerContext* conte
              [filled = std::move(filled)](const core::Cluster& cluster) {
                return cluster.PlanJob(filled);
              });
+}
+
+grpc::ServerWriteReactor<v1::JobEvent>* JobService::WatchJobs(
+    grpc::CallbackServerContext* /*context*/, const v1::WatchJobsRequest* request) {
+  return watches_->Open(mailbox_, *request);
 }
 
 }  // namespace muster::coordinator::rpc

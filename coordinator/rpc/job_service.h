@@ -5,14 +5,14 @@
 
 #include "coordinator/rpc/mailbox.h"
 #include "coordinator/rpc/pending_replies.h"
-#include "coordinator/rpc/watchers.h"
+#include "coordinator/rpc/watches.h"
 #include "muster/v1/job_service.grpc.pb.h"
 
 namespace muster::coordinator::rpc {
 
 class JobService final : public v1::JobService::CallbackService {
  public:
-  JobService(Mailbox* mailbox, PendingReplies* replies, Watchers* watchers);
+  JobService(Mailbox* mailbox, PendingReplies* replies, JobWatches* watches);
 
   grpc::ServerUnaryReactor* SubmitJob(grpc::CallbackServerContext* context,
                                       const v1::SubmitJobRequest* request,
@@ -41,7 +41,7 @@ class JobService final : public v1::JobService::CallbackService {
  private:
   Mailbox* const mailbox_;
   PendingReplies* const replies_;
-  Watchers* const watchers_;
+  JobWatches* const watches_;
 };
 
 }  // namespace muster::coordinator::rpc
