@@ -5,6 +5,8 @@
 #include "absl/time/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/incident_lines.h"
+#include "cli/job_text.h"
 #include "cli/wait_goal.h"
 #include "common/duration.h"
 #include "common/status.h"
@@ -21,6 +23,33 @@ struct WaitOptions {
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
+// Says on stderr what became of the job's failures since the last look. What cannot be had now is
+// asked for again with the next change.
+class Incidents {
+ public:
+  explicit Incidents(Session& session) : session_(session) {}
+
+  void Look(const v1::Job& job) {
+    if (looked_ && job.revision() == revision_) return;
+    v1::ListIncidentsRequest request;
+    request.set_job_id(job.id());
+    request.set_since_unix_ms(lines_.since_unix_ms());
+    const auto incidents = session_.client().ListIncidents(request);
+    if (!incidents.ok()) return;
+    looked_ = true;
+    revision_ = job.revision();
+    for (const std::string& line : lines_.Take(*incidents)) {
+      fmt::print(stderr, "{}  {}\n", ClockText(absl::ToUnixMillis(absl::Now())), line);
+    }
+  }
+
+ private:
+  Session& session_;
+  IncidentLines lines_;
+  bool looked_ = false;
+  uint64_t revision_ = 0;
+};
+
 absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
   const std::string what = fmt::format("wait for job {}", options.job);
   MUSTER_ASSIGN_OR_RETURN(const WaitGoal goal, ParseWaitGoal(options.goal));
@@ -28,12 +57,14 @@ absl::StatusOr<int> Wait(Session& session, const WaitOptions& options) {
   std::string reference = options.job;
   std::string last = "nothing known yet";
   bool known = false;
+  Incidents incidents(session);
   for (;;) {
     const auto job = session.client().GetJob(reference);
     if (job.ok()) {
       reference = std::to_string(job->id());  // a newer job of that name is another job
       known = true;
       last = fmt::format("{}: {}", spec::EnumWord(job->state()), job->reason());
+      incidents.Look(*job);
       const WaitVerdict verdict = JudgeWait(goal, *job);
       if (verdict != WaitVerdict::kNotYet) {
         if (session.machine_readable()) PrintMessage(session, *job);

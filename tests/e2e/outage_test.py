@@ -83,11 +83,17 @@ def planted_bug(dice):
     wait_for("workers back", lambda: len(cluster.ready_nodes()) == 2)
     data = prepare_data(cluster)
     job = cluster.submit(tiny_job("planted", data, cluster.dir / "ckpt", steps=60, every=10))
-    view = cluster.wait_state(job, "succeeded", "failed", timeout=120)
+    waited = cluster.muster("wait", job, check=False, timeout=120)
+    assert waited.returncode == 1, waited.returncode
+    view = cluster.job(job)
     assert view["state"] == "failed", view["state"]
     assert 3 <= len(view["attempts"]) <= 6, len(view["attempts"])
     seen = incidents_of(cluster, job)
     assert seen[0]["state"] == "failed", seen[0]["state"]
+    # Whoever waited was told, in a line each.
+    assert f"incident {seen[0]['id']}: {seen[0]['text']}\n" in waited.stderr, waited.stderr
+    for incident in seen:
+        assert f"incident {incident['id']}: rank {rank} on " in waited.stderr, waited.stderr
     for incident in seen:
         cause = incident["cause"]
         assert cause.get("rank", 0) == rank and cause["has_rank"], cause
