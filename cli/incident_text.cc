@@ -43,8 +43,11 @@ std::string JobsText(const v1::Incident& incident) {
 }
 
 std::string CollectiveText(const v1::CollectiveSeen& in) {
-  return fmt::format("{} {} {} of {}", in.done() ? "after" : "in", in.operation(), in.sequence(),
-                     in.group());
+  return fmt::format("{} {} {} of {}",
+                     in.done()      ? "after"
+                     : in.started() ? "beside"
+                                    : "in",
+                     in.operation(), in.sequence(), in.group());
 }
 
 std::string EvidencePart(const v1::Incident& incident) {

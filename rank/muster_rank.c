@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rank/collective_ring.h"
 #include "rank/link.h"
 #include "rank/pages.h"
 
@@ -32,8 +33,7 @@ struct muster_rank {
   pthread_mutex_t publish_lock;
   uint64_t updates;
   double straggler_seconds; /* for the next publish */
-  uint64_t collectives;    /* begun so far */
-  uint64_t sequences[256]; /* the same by group */
+  uint64_t sequences[256];  /* collectives begun or started, by group */
   uint32_t exchanges;
   commit_state commits[kAnswersMax]; /* the newest requests, round robin */
   unsigned commits_next;
@@ -218,29 +218,31 @@ void muster_rank_stragglers(muster_rank* rank, double seconds) {
   pthread_mutex_unlock(&rank->publish_lock);
 }
 
+static uint64_t add_collective(muster_rank* rank, muster_entry_state state,
+                               muster_collective operation, muster_group group, uint64_t bytes) {
+  if (!rank->pages) return 0;
+  const uint64_t sequence =
+      __atomic_add_fetch(&rank->sequences[(unsigned)group % 256], 1, __ATOMIC_RELAXED);
+  return muster_ring_add(&rank->pages->status, state, operation, group, sequence, bytes,
+                         muster_now_ns());
+}
+
 uint64_t muster_rank_collective_begin(muster_rank* rank, muster_collective operation,
                                       muster_group group, uint64_t bytes) {
-  const uint64_t number = rank->collectives++;
-  const uint64_t sequence = ++rank->sequences[(unsigned)group % 256];
-  if (!rank->pages) return number;
-  muster_status_page* page = &rank->pages->status;
-  muster_collective_entry* entry = &page->ring[number % MUSTER_COLLECTIVES_MAX];
-  __atomic_store_n(&entry->state, 0, __ATOMIC_RELAXED);
-  __atomic_thread_fence(__ATOMIC_RELEASE);
-  __atomic_store_n(&entry->sequence, sequence, __ATOMIC_RELAXED);
-  __atomic_store_n(&entry->bytes, bytes, __ATOMIC_RELAXED);
-  __atomic_store_n(&entry->begin_monotonic_ns, muster_now_ns(), __ATOMIC_RELAXED);
-  __atomic_store_n(&entry->operation, (uint16_t)operation, __ATOMIC_RELAXED);
-  __atomic_store_n(&entry->group, (uint16_t)group, __ATOMIC_RELAXED);
-  __atomic_store_n(&entry->state, 1, __ATOMIC_RELEASE);
-  __atomic_store_n(&page->collectives, number + 1, __ATOMIC_RELEASE);
-  return number;
+  return add_collective(rank, MUSTER_ENTRY_INSIDE, operation, group, bytes);
+}
+
+uint64_t muster_rank_collective_start(muster_rank* rank, muster_collective operation,
+                                      muster_group group, uint64_t bytes) {
+  return add_collective(rank, MUSTER_ENTRY_STARTED, operation, group, bytes);
+}
+
+void muster_rank_collective_wait(muster_rank* rank, uint64_t number) {
+  if (rank->pages) muster_ring_wait(&rank->pages->status, number, muster_now_ns());
 }
 
 void muster_rank_collective_done(muster_rank* rank, uint64_t number) {
-  if (!rank->pages || number + MUSTER_COLLECTIVES_MAX < rank->collectives) return;
-  __atomic_store_n(&rank->pages->status.ring[number % MUSTER_COLLECTIVES_MAX].state, 2,
-                   __ATOMIC_RELEASE);
+  if (rank->pages) muster_ring_done(&rank->pages->status, number);
 }
 
 int muster_rank_wanted_stop(const muster_rank* rank) {

@@ -4,8 +4,8 @@
  * process-level supervision only. Byte layout of the shared pages: rank/pages.h and
  * docs/formats/rank_link.md.
  *
- * Threads: a link is used by one thread at a time, except muster_rank_wanted_* and
- *          muster_rank_publish, which may be called from any.
+ * Threads: a link is used by one thread at a time, except muster_rank_wanted_*,
+ *          muster_rank_publish and muster_rank_collective_*, which may be called from any.
  * Errors:  functions return 0 or a negative errno; muster_rank_error() says it in words.
  */
 #ifndef MUSTER_RANK_H_
@@ -63,8 +63,9 @@ void muster_rank_publish(muster_rank* link, const muster_rank_status* status);
  * Goes out with the next status. */
 void muster_rank_stragglers(muster_rank* link, double seconds);
 
-/* Collectives, so that a hang can be told from waiting: call begin before one and done after it.
- * Costs some stores. Several may be under way; the ring keeps the newest 32. */
+/* Collectives, so that a hang can be told from waiting. Around one that returns when it is over:
+ * begin, done. Around one that runs beside other work: start; wait, where the thread stops for it;
+ * done. Costs some stores. Several may be under way; the ring keeps the newest 32. */
 typedef enum {
   MUSTER_COLLECTIVE_ALL_REDUCE = 1,
   MUSTER_COLLECTIVE_REDUCE_SCATTER = 2,
@@ -82,9 +83,13 @@ typedef enum {
   MUSTER_GROUP_PIPELINE = 4
 } muster_group;
 
-/* Returns the number to be given to done. From one thread at a time. */
+/* Return the number to be given to wait and done. The ranks of a group count its collectives alike,
+ * so from several threads only in an order that is the same on all of them. */
 uint64_t muster_rank_collective_begin(muster_rank* link, muster_collective operation,
                                       muster_group group, uint64_t bytes);
+uint64_t muster_rank_collective_start(muster_rank* link, muster_collective operation,
+                                      muster_group group, uint64_t bytes);
+void muster_rank_collective_wait(muster_rank* link, uint64_t number);
 void muster_rank_collective_done(muster_rank* link, uint64_t number);
 
 /* The order page: what the worker wants. */

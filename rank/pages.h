@@ -35,15 +35,14 @@ typedef struct {
   double straggler_seconds; /* 0 from a writer that does not know of it */
 } muster_status_body;
 
-/* The last collectives, for finding the one that hangs. Entry n is in ring[n % 32]; `state` is
- * 0 while it is being written; the ring is a hint for people, read once and not locked. */
+/* One of the newest collectives; written and read as rank/collective_ring.h says. */
 typedef struct {
   uint64_t sequence; /* of its group, from 1 */
   uint64_t bytes;
-  int64_t begin_monotonic_ns;
-  uint16_t operation; /* muster_collective */
-  uint16_t group;     /* muster_group */
-  uint32_t state; /* 0 none, 1 begun, 2 done */
+  int64_t begin_monotonic_ns; /* since when the rank is inside it; before that, its start */
+  uint16_t operation;         /* muster_collective */
+  uint16_t group;             /* muster_group */
+  uint32_t state;
 } muster_collective_entry;
 
 typedef struct {
@@ -53,7 +52,7 @@ typedef struct {
   uint32_t reserved;
   muster_status_body body;
   uint8_t room_for_status[2048 - 16 - sizeof(muster_status_body)];
-  uint64_t collectives; /* entries written so far */
+  uint64_t collectives; /* begun or started so far */
   muster_collective_entry ring[MUSTER_COLLECTIVES_MAX];
   uint8_t
       rest[MUSTER_PAGE_SIZE - 2048 - 8 - MUSTER_COLLECTIVES_MAX * sizeof(muster_collective_entry)];

@@ -66,8 +66,8 @@ void Attempt::NoteStill(SeenRank& one, const v1::RankReport& rank) {
   one.process_state = rank.process_state();
   one.collective.reset();
   if (rank.collectives_size() > 0) one.collective = rank.collectives(0);
-  const bool still =
-      still_limit_ms > 0 && rank.progress().updates() > 0 && one.still_ms >= still_limit_ms;
+  const bool judged = rank.progress().updates() > 0 || rank.state() == v1::RANK_STATE_SPAWNED;
+  const bool still = still_limit_ms > 0 && judged && one.still_ms >= still_limit_ms;
   if (still != one.still) ranks_still += still ? 1 : static_cast<uint32_t>(-1);
   one.still = still;
 }

@@ -45,7 +45,8 @@ struct SeenRank {
   bool still = false;  // counted in Attempt::ranks_still
   int64_t still_ms = 0;
   std::string process_state;
-  std::optional<v1::CollectiveSeen> collective;  // the newest it began, while it stands still
+  // While it stands still: the one it is inside, else the newest it began.
+  std::optional<v1::CollectiveSeen> collective;
 };
 
 // A rank that ended by itself, and badly.

@@ -22,7 +22,21 @@ bool IsStopped(const SeenRank& rank) {
   return rank.process_state == "T" || rank.process_state == "t" || rank.process_state == "Z";
 }
 
-bool InCollective(const SeenRank& rank) { return rank.collective && !rank.collective->done(); }
+bool HasEnded(const SeenRank& rank) { return rank.state == v1::RANK_STATE_EXITED; }
+
+bool InCollective(const SeenRank& rank) {
+  return rank.collective && !HasEnded(rank) && !rank.collective->done() &&
+         !rank.collective->started();
+}
+
+std::string CollectiveText(const v1::CollectiveSeen& in) {
+  return fmt::format("{} {} of {}", in.operation(), in.sequence(), in.group());
+}
+
+// " for 3.2 s"; nothing when not known.
+std::string ForText(double seconds) {
+  return seconds > 0 ? " for " + DurationText(absl::Seconds(seconds)) : "";
+}
 
 template <typename Test>
 std::optional<size_t> First(const std::vector<SeenRank>& ranks, Test test) {
@@ -54,6 +68,7 @@ std::optional<size_t> FurthestBehind(const std::vector<SeenRank>& ranks) {
 }
 
 std::string PhaseText(const SeenRank& rank) {
+  if (rank.state == v1::RANK_STATE_SPAWNED) return " at start";
   switch (rank.phase) {
     case v1::PHASE_STEP:
       return fmt::format(" in step {}", rank.step + 1);
@@ -110,7 +125,8 @@ size_t RootOfHang(const std::vector<SeenRank>& ranks) {
   CHECK(!ranks.empty(), "a hang of no ranks");
   if (const auto stopped = First(ranks, IsStopped)) return *stopped;
   if (First(ranks, InCollective)) {
-    const auto outside = First(ranks, [](const SeenRank& rank) { return !InCollective(rank); });
+    const auto outside =
+        First(ranks, [](const SeenRank& rank) { return !HasEnded(rank) && !InCollective(rank); });
     if (outside) return *outside;
   }
   if (const auto behind = FurthestBehind(ranks)) return *behind;
@@ -125,26 +141,56 @@ size_t RootOfHang(const std::vector<SeenRank>& ranks) {
 std::string StillText(const SeenRank& rank) {
   std::string text = fmt::format("stands still{}", PhaseText(rank));
   if (IsStopped(rank)) return text + ": its process is stopped";
+  if (rank.state == v1::RANK_STATE_SPAWNED) return text + ": it has not said hello";
   if (InCollective(rank)) {
-    return text + fmt::format(": waits in {} {} of {}", rank.collective->operation(),
-                              rank.collective->sequence(), rank.collective->group());
+    return text + ": waits in " + CollectiveText(*rank.collective) +
+           ForText(rank.collective->age_seconds());
   }
   if (rank.process_state == "D") return text + ": its process waits for a disk";
   return rank.collective ? text + ": in no collective" : text;
 }
 
+std::string WaitersText(const std::vector<SeenRank>& ranks, size_t root) {
+  struct Waiters {
+    size_t count = 0;
+    double longest = 0;
+  };
+  std::map<std::string, Waiters> by_collective;
+  size_t others = 0;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    if (i == root || HasEnded(ranks[i])) continue;
+    ++others;
+    if (!InCollective(ranks[i])) continue;
+    Waiters& waiters = by_collective[CollectiveText(*ranks[i].collective)];
+    ++waiters.count;
+    waiters.longest = std::max(waiters.longest, ranks[i].collective->age_seconds());
+  }
+  const auto most = std::max_element(
+      by_collective.begin(), by_collective.end(),
+      [](const auto& left, const auto& right) { return left.second.count < right.second.count; });
+  if (most == by_collective.end()) return "";
+  const auto& [name, waiters] = *most;
+  return fmt::format("; {}{} other{} wait{} in {}{}", waiters.count,
+                     waiters.count == others ? "" : fmt::format(" of {}", others),
+                     others == 1 ? "" : "s", waiters.count == 1 ? "s" : "", name,
+                     ForText(waiters.longest));
+}
+
 void CheckHang(Turn& turn, Job& job) {
   const Attempt* attempt = job.LiveAttempt();
-  if (attempt == nullptr || attempt->facts.state() != v1::ATTEMPT_STATE_RUNNING) return;
-  if (attempt->ranks.empty() || attempt->ranks_still < attempt->ranks.size()) return;
+  if (attempt == nullptr || !attempt->good() || attempt->ranks_still == 0) return;
+  if (attempt->ranks_still + attempt->ranks_clean < attempt->ranks.size()) return;
   const size_t root = RootOfHang(attempt->ranks);
   std::vector<v1::Evidence> evidence;
   size_t others = 0;
   for (const v1::NodeShare& share : attempt->facts.shares()) {
     for (uint32_t rank = share.first_rank(); rank < share.first_rank() + share.ranks(); ++rank) {
+      if (HasEnded(attempt->ranks[rank])) continue;
       if (rank != root && ++others > kOthersMax) continue;
       evidence.push_back(StillEvidence(turn, share, rank, attempt->ranks[rank]));
-      if (rank == root) evidence.back().set_role(v1::EVIDENCE_ROLE_ROOT);
+      if (rank != root) continue;
+      evidence.back().set_role(v1::EVIDENCE_ROLE_ROOT);
+      *evidence.back().mutable_text() += WaitersText(attempt->ranks, root);
     }
   }
   FailAttempt(turn, job, std::move(evidence));

@@ -1,5 +1,6 @@
 // Tokens per second of one rank's training step (forward and backward, no optimizer), beside its
-// floor: the same matrix products with nothing between them.
+// floor: the same matrix products with nothing between them. And what it costs to note a
+// collective.
 //
 // usage: model_bench [--seconds S]     one thread unless OMP_NUM_THREADS says otherwise
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "common/check.h"
+#include "tests/bench/ring_cost.h"
 #include "trainer/kernels/cpu/aligned_floats.h"
 #include "trainer/kernels/cpu/flush_denormals.h"
 #include "trainer/kernels/cpu/gemm.h"
@@ -179,6 +181,11 @@ int Main(int argc, char** argv) {
                100 * times.floor / times.step,
                tokens * parallel::FlopsPerToken(config) / times.step * 1e-9);
   }
+  const collective::RingCost ring = collective::MeasureRing(seconds);
+  fmt::print(
+      "a collective noted in the rank's ring: {:.0f} ns; all-reduce of 4 floats between two "
+      "threads {:.0f} ns, noted {:.0f} ns: x {:.3f}\n",
+      ring.note_ns, ring.plain_ns, ring.noted_ns, ring.noted_ns / ring.plain_ns);
   return 0;
 }
 

@@ -119,20 +119,12 @@ def main():
     options = parser.parse_args()
     dice = random.Random(options.seed)
     print(f"cascade_test --acts {options.acts} --seed {options.seed}", flush=True)
-    cluster = Cluster(workers=3, slots=2, coordinator_flags=["--dead-ms", "3000"],
-                      worker_flags=["--orphan-grace-ms", "3000"])
-    try:
+    with Cluster(workers=3, slots=2, coordinator_flags=["--dead-ms", "3000"],
+                 worker_flags=["--orphan-grace-ms", "3000"]) as cluster:
         data = prepare_data(cluster)
         same_weights_after_a_hang(cluster, data, dice)
         name_them(cluster, data, options.acts, dice)
         cluster.assert_clean()
-    except AssertionError:
-        print(cluster.log("coordinator")[-3000:], flush=True)
-        cluster.close(keep=True)
-        print(f"state kept in {cluster.dir}")
-        raise
-    left = cluster.close()
-    assert not left, left
     return 0
 
 

@@ -2,10 +2,19 @@
 
 Every process belongs to one temporary folder, whose path stands in its command line or its
 environment; that is how ranks are found and how leftovers are counted.
+
+    with Cluster(workers=2) as cluster:
+        ...
+
+ends all of it, and fails when something was left running. A test that fails before, or is killed, or
+has no `with`, leaves no process either: what was started ends with the test's process.
 """
+import atexit
+import ctypes
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +23,12 @@ import time
 
 BIN = pathlib.Path(os.environ.get("MUSTER_BIN", "build/bin")).resolve()
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+SHM = pathlib.Path("/dev/shm")
+# What Open MPI, PMIx or Muster could leave in a temp folder.
+LITTER = ("ompi.", "pmix", "prte", "muster-rank", "muster-shim", "vader")
+JOBS_MAX, ATTEMPTS_MAX = 300, 120  # that one test has
 
 
 def wait_for(what, condition, timeout=60.0, every=0.02):
@@ -53,14 +68,35 @@ def environment_of(pid):
     return dict(item.split("=", 1) for item in raw.decode(errors="replace").split("\0") if "=" in item)
 
 
-def shared_memory():
-    return set(os.listdir("/dev/shm"))
+def end_with_us():
+    """For a child before its program starts: it is killed when the test's process is gone."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def temp_litter():
-    """Names in the temp folder that Open MPI, PMIx or Muster could have left."""
-    return {n for n in os.listdir(tempfile.gettempdir())
-            if n.startswith(("ompi.", "pmix", "prte", "muster-rank", "muster-shim", "vader"))}
+def held_by(path):
+    """The living processes that have something below `path` open or mapped."""
+    needle = str(path)
+    holders = set()
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            seen = needle in pathlib.Path(entry.path, "maps").read_text(errors="replace")
+            seen = seen or any(needle in os.readlink(fd.path)
+                               for fd in os.scandir(entry.path + "/fd"))
+        except OSError:
+            continue
+        if seen:
+            holders.add(int(entry.name))
+    return holders
+
+
+def hash_on(text, start=14695981039346656037):
+    """FNV-1a, with which a shim names what is its own."""
+    value = start
+    for byte in os.fsencode(text):
+        value = (value ^ byte) * 1099511628211 & (1 << 64) - 1
+    return value
 
 
 class Cluster:
@@ -75,9 +111,11 @@ class Cluster:
         self.worker_flags = list(worker_flags)
         self.node_flags = node_flags or {}  # name → flags of that worker alone
         self.daemons = {}
-        self.shm_before = shared_memory()
-        self.temp_before = temp_litter()
-        self.environment = dict(os.environ, MUSTER_E2E=str(self.dir))
+        atexit.register(self.close_late)
+        self.shm_before = set(os.listdir(SHM))
+        self.temp = self.dir / "tmp"
+        self.temp.mkdir()
+        self.environment = dict(os.environ, MUSTER_E2E=str(self.dir), TMPDIR=str(self.temp))
         self.start_coordinator()
         for index in range(1, workers + 1):
             self.start_worker(f"n{index}")
@@ -88,7 +126,8 @@ class Cluster:
     def spawn(self, name, command):
         log = open(self.dir / f"{name}.log", "ab")
         self.daemons[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.dir,
-                                              stdin=subprocess.DEVNULL, env=self.environment)
+                                              stdin=subprocess.DEVNULL, env=self.environment,
+                                              preexec_fn=end_with_us)
         log.close()
 
     def start_coordinator(self, port=0):
@@ -119,7 +158,7 @@ class Cluster:
     def power_off(self, name):
         """The worker and all it started are gone at once, as when the machine loses power."""
         self.kill(name)
-        wait_for(f"nothing left on {name}", lambda: not self.kill_all(str(self.dir / name)))
+        wait_for(f"nothing left on {name}", lambda: not self.kill_all(f"{self.dir / name}/"))
 
     def kill_all(self, word):
         left = processes(word)
@@ -194,9 +233,27 @@ class Cluster:
 
     # -- the end
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            left = self.close()
+            assert not left, f"left running: {left}"
+            return
+        print(self.log("coordinator")[-3000:], flush=True)
+        self.close(keep=True)
+        print(f"state kept in {self.dir}", flush=True)
+
+    def close_late(self):
+        """For a test that ends without closing: it has failed."""
+        self.close(keep=True)
+        print(f"ended what was left running; state kept in {self.dir}", flush=True)
+
     def close(self, keep=False):
-        """Ends every daemon, then returns what is left that should not be: [] is the only good
+        """Ends every daemon, then returns what is left that should not be: {} is the only good
         answer."""
+        atexit.unregister(self.close_late)
         for name, process in self.daemons.items():
             if name != "coordinator" and process.poll() is None:
                 process.kill()
@@ -205,9 +262,29 @@ class Cluster:
                 process.kill()
             process.wait()
         left = self.kill_all(str(self.dir))  # shims and ranks of jobs still running at the end
+        wait_for("every process gone", lambda: not self.kill_all(str(self.dir)), timeout=30)
         if not keep:
             shutil.rmtree(self.dir, ignore_errors=True)
         return left
+
+    def own_shared_memory(self):
+        """What this cluster's attempts have in /dev/shm. Others run beside us: their folders carry
+        another scope, their other files are held by them, or were there before."""
+        new = set(os.listdir(SHM)) - self.shm_before
+        scoped = {n for n in new if re.fullmatch(r"muster-[0-9a-f]{16}", n)}
+        found = {n for n in new - scoped if not held_by(SHM / n) and (SHM / n).exists()}
+        if scoped:
+            found |= scoped & {f"muster-{scope:016x}" for scope in self.scopes()}
+        return sorted(found)
+
+    def scopes(self):
+        """Those of all attempts this cluster can have had."""
+        for worker in self.daemons:
+            start = hash_on(f"{os.path.realpath(self.dir / worker)}/attempts/")
+            for job in range(1, JOBS_MAX + 1):
+                of_job = hash_on(f"{job}.", start)
+                for attempt in range(1, ATTEMPTS_MAX + 1):
+                    yield hash_on(str(attempt), of_job)
 
     def assert_clean(self):
         """Nothing of any attempt is left while the daemons live and no job runs."""
@@ -215,11 +292,10 @@ class Cluster:
             known = {p.pid for p in self.daemons.values()}
             return {pid: c for pid, c in processes(str(self.dir)).items() if pid not in known}
         wait_for(f"no stray process: {strays()}", lambda: not strays(), timeout=20)
-        wait_for(f"nothing new in /dev/shm: {shared_memory() - self.shm_before}",
-                 lambda: not shared_memory() - self.shm_before, timeout=10)
-        # Another test running beside this one has files there too, but they go.
-        wait_for(f"no litter: {temp_litter() - self.temp_before}",
-                 lambda: not temp_litter() - self.temp_before, timeout=30)
+        wait_for(f"nothing of ours in /dev/shm: {self.own_shared_memory()}",
+                 lambda: not self.own_shared_memory(), timeout=10)
+        litter = lambda: [n for n in os.listdir(self.temp) if n.startswith(LITTER)]
+        wait_for(f"no litter in {self.temp}: {litter()}", lambda: not litter(), timeout=10)
         for worker in [n for n in self.daemons if n != "coordinator"]:
             attempts = self.dir / worker / "attempts"
             wait_for(f"no attempt folder in {attempts}",

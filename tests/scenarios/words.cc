@@ -28,7 +28,7 @@ void SetFate(v1::RankReport* rank, const std::string& fate) {
   rank->set_stopped_by_us(true);
 }
 
-// still=3s [in=data:7 or in=data:7:done] [process=T]
+// still=3s [in=data:7, in=data:7:done or in=data:7:started] [for=3s] [process=T]
 void SetStill(const Words& words, v1::RankReport* rank) {
   if (const std::string still = Get(words, "still"); !still.empty()) {
     rank->set_still_ms(absl::ToInt64Milliseconds(DurationFromText(still).value()));
@@ -41,7 +41,11 @@ void SetStill(const Words& words, v1::RankReport* rank) {
   seen->set_operation("all-reduce");
   seen->set_group(parts.at(0));
   seen->set_sequence(Number(parts.at(1)));
-  seen->set_done(parts.size() > 2);
+  seen->set_done(parts.size() > 2 && parts[2] == "done");
+  seen->set_started(parts.size() > 2 && parts[2] == "started");
+  if (const std::string age = Get(words, "for"); !age.empty()) {
+    seen->set_age_seconds(absl::ToDoubleSeconds(DurationFromText(age).value()));
+  }
 }
 
 // "rack" → DOMAIN_RACK, with that prefix; CHECK when there is none.

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "trainer/collective/collective.h"
+#include "trainer/collective/collective_ring.h"
 #include "trainer/parallel/mesh.h"
 
 namespace muster::trainer::loop {
@@ -24,10 +25,11 @@ struct RankGroups {
   bool first() const { return world->rank() == 0; }
 };
 
-// Collective over the world. kInvalidArgument: the world's size is not the mesh's, or the mesh has
-// axes this trainer does not know.
-absl::StatusOr<RankGroups> MakeRankGroups(const parallel::Mesh& mesh,
-                                          collective::Collective& world);
+// Collective over the world. The groups note what they do in the ring, if there is one, which
+// outlives them; the world is taken as it is. kInvalidArgument: the world's size is not the mesh's,
+// or the mesh has axes this trainer does not know.
+absl::StatusOr<RankGroups> MakeRankGroups(const parallel::Mesh& mesh, collective::Collective& world,
+                                          collective::CollectiveRing* ring = nullptr);
 
 // Every rank gives its status; all get ok, or the failure of the lowest failing rank, named. One
 // line for people then comes from one rank: see SaidByAll.

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "rank/muster_rank.h"
+#include "trainer/collective/collective_ring.h"
 
 namespace muster::trainer::loop {
 
@@ -22,6 +23,9 @@ class RankLink {
   virtual absl::Status Hello(int rank, int world_size) = 0;
   // `straggler_seconds`: stragglers.h, of the steps so far.
   virtual void Publish(const muster_rank_status& status, double straggler_seconds) = 0;
+
+  // Where collectives are noted, from any thread; null when nobody reads it.
+  virtual collective::CollectiveRing* ring() { return nullptr; }
 
   virtual bool WantedStop() = 0;      // save, then end
   virtual uint64_t WantedSave() = 0;  // grows with each "save now"

@@ -10,6 +10,7 @@
 #include "checkpoint/store.h"
 #include "common/status.h"
 #include "dataset/dataset.h"
+#include "trainer/collective/noted.h"
 #include "trainer/data/batches.h"
 #include "trainer/kernels/cpu/aligned_floats.h"
 #include "trainer/kernels/cpu/flush_denormals.h"
@@ -40,8 +41,9 @@ class Training {
            checkpoint::FileSystem& files)
       : options_(options),
         config_(options.config),
-        world_(world),
         link_(link),
+        noted_world_(collective::NotedBeside(world, ring(), MUSTER_GROUP_WORLD)),
+        world_(noted_world_ == nullptr ? world : *noted_world_),
         files_(files),
         page_(link) {}
 
@@ -64,6 +66,7 @@ class Training {
   absl::StatusOr<bool> SaveForSure(double seconds);
   std::string NextTry() const;
 
+  collective::CollectiveRing* ring() const { return link_ == nullptr ? nullptr : link_->ring(); }
   bool last() const { return step_ >= config_.steps; }
   const Console& console() const { return options_.console; }
   void Say(const std::string& line) const {
@@ -72,8 +75,9 @@ class Training {
 
   const TrainingOptions& options_;
   const TrainConfig& config_;
-  collective::Collective& world_;
   RankLink* link_;
+  const std::unique_ptr<collective::Collective> noted_world_;  // null when nobody reads notes
+  collective::Collective& world_;
   checkpoint::FileSystem& files_;
   StatusPage page_;
 
@@ -109,7 +113,7 @@ absl::Status Training::SetUp() {
   page_.Enter(MUSTER_PHASE_INIT);
   MUSTER_RETURN_IF_ERROR(Agree(
       world_, link_ == nullptr ? absl::OkStatus() : link_->Hello(world_.rank(), world_.size())));
-  absl::StatusOr<RankGroups> groups = MakeRankGroups(config_.mesh, world_);
+  absl::StatusOr<RankGroups> groups = MakeRankGroups(config_.mesh, world_, ring());
   MUSTER_RETURN_IF_ERROR(Agree(world_, groups.status()));
   groups_ = *std::move(groups);
   MUSTER_RETURN_IF_ERROR(Agree(world_, OpenData()));

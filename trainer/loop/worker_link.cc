@@ -19,7 +19,7 @@ Sha256 FromHex(const std::string& hex) {
   return digest;
 }
 
-class WorkerLink : public RankLink {
+class WorkerLink : public RankLink, private collective::CollectiveRing {
  public:
   explicit WorkerLink(muster_rank* link) : link_(link) {}
   ~WorkerLink() override { muster_rank_close(link_); }
@@ -32,6 +32,7 @@ class WorkerLink : public RankLink {
     muster_rank_stragglers(link_, straggler_seconds);
     muster_rank_publish(link_, &status);
   }
+  collective::CollectiveRing* ring() override { return this; }
   bool WantedStop() override { return muster_rank_wanted_stop(link_) != 0; }
   uint64_t WantedSave() override { return muster_rank_wanted_save(link_); }
 
@@ -65,6 +66,15 @@ class WorkerLink : public RankLink {
   }
 
  private:
+  uint64_t Begin(muster_collective operation, muster_group group, uint64_t bytes) override {
+    return muster_rank_collective_begin(link_, operation, group, bytes);
+  }
+  uint64_t Start(muster_collective operation, muster_group group, uint64_t bytes) override {
+    return muster_rank_collective_start(link_, operation, group, bytes);
+  }
+  void Wait(uint64_t number) override { muster_rank_collective_wait(link_, number); }
+  void Done(uint64_t number) override { muster_rank_collective_done(link_, number); }
+
   absl::Status Result(int code) const {
     if (code == 0) return absl::OkStatus();
     return Unavailable("rank link: {}", muster_rank_error(link_));

@@ -142,4 +142,15 @@ v1::AttemptReport LocalAttempt::Report() const {
   return report;
 }
 
+void LocalAttempt::AddSilence(int64_t now_ms, v1::AttemptReport* report) const {
+  if (!speaks_link_) return;
+  for (int i = 0; i < report->ranks_size(); ++i) {
+    const Rank& rank = ranks_[static_cast<size_t>(i)];
+    const int64_t silent_ms = now_ms - rank.spawned_ms;
+    if (rank.state == v1::RANK_STATE_SPAWNED && silent_ms >= kSilentFromMs) {
+      report->mutable_ranks(i)->set_still_ms(silent_ms);
+    }
+  }
+}
+
 }  // namespace muster::worker::shim

@@ -19,6 +19,7 @@ namespace muster::worker::shim {
 inline constexpr int kStoppedAsAskedExitCode = 75;
 // A program without the rank link counts as running when it lives this long.
 inline constexpr int64_t kRunningAfterMs = 200;
+inline constexpr int64_t kSilentFromMs = 1'000;
 inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 struct Actions {
@@ -58,6 +59,8 @@ class LocalAttempt {
 
   // Without progress.
   v1::AttemptReport Report() const;
+  // Adds for how long ranks live that have not said hello, once it is a second.
+  void AddSilence(int64_t now_ms, v1::AttemptReport* report) const;
 
  private:
   struct Rank {

@@ -10,14 +10,16 @@
 #include <cerrno>
 #include <climits>
 #include <string>
+#include <vector>
 
 #include "common/status.h"
+#include "rank/collective_ring.h"
 
 namespace muster::worker::shim {
 namespace {
 
 constexpr int64_t kStillFromMs = 1'000;
-constexpr uint64_t kCollectivesTold = 4;
+constexpr size_t kCollectivesTold = 4;
 
 std::string OperationName(uint16_t operation) {
   switch (operation) {
@@ -53,6 +55,38 @@ std::string GroupName(uint16_t group) {
     default:
       return fmt::format("group {}", group);
   }
+}
+
+int64_t StillMs(int64_t moved_ns, int64_t now_ns) { return (now_ns - moved_ns) / 1'000'000; }
+
+// Newest first.
+std::vector<muster_collective_entry> NewestCollectives(const muster_status_page& page) {
+  std::vector<muster_collective_entry> newest;
+  const uint64_t count = __atomic_load_n(&page.collectives, __ATOMIC_ACQUIRE);
+  for (uint64_t back = 1; back <= std::min<uint64_t>(count, MUSTER_COLLECTIVES_MAX); ++back) {
+    muster_collective_entry entry;
+    if (muster_ring_read(&page, count - back, &entry) != 0) newest.push_back(entry);
+  }
+  return newest;
+}
+
+// The oldest of those the rank is inside: more than one takes several threads.
+auto FirstInside(const std::vector<muster_collective_entry>& newest) {
+  return std::find_if(newest.rbegin(), newest.rend(), [](const muster_collective_entry& entry) {
+    return entry.state == MUSTER_ENTRY_INSIDE;
+  });
+}
+
+v1::CollectiveSeen Seen(const muster_collective_entry& entry, int64_t now_ns) {
+  v1::CollectiveSeen seen;
+  seen.set_operation(OperationName(entry.operation));
+  seen.set_group(GroupName(entry.group));
+  seen.set_sequence(entry.sequence);
+  seen.set_bytes(entry.bytes);
+  seen.set_done(entry.state == MUSTER_ENTRY_DONE);
+  seen.set_started(entry.state == MUSTER_ENTRY_STARTED);
+  seen.set_age_seconds(static_cast<double>(now_ns - entry.begin_monotonic_ns) / 1e9);
+  return seen;
 }
 
 }  // namespace
@@ -107,29 +141,26 @@ v1::Progress RankPages::Read() {
 
 void RankPages::AddStillness(int64_t now_monotonic_ns, v1::RankReport* rank) const {
   if (moved_monotonic_ns_ == 0) return;
-  const muster_status_page& page = pages_->status;
-  const uint64_t count = __atomic_load_n(&page.collectives, __ATOMIC_ACQUIRE);
+  if (StillMs(moved_monotonic_ns_, now_monotonic_ns) < kStillFromMs) return;
+  const std::vector<muster_collective_entry> newest = NewestCollectives(pages_->status);
   int64_t moved_ns = moved_monotonic_ns_;
-  for (uint64_t back = 0; back < std::min<uint64_t>(count, kCollectivesTold); ++back) {
-    const muster_collective_entry& entry = page.ring[(count - 1 - back) % MUSTER_COLLECTIVES_MAX];
-    const uint32_t state = __atomic_load_n(&entry.state, __ATOMIC_ACQUIRE);
-    const int64_t begin_ns = __atomic_load_n(&entry.begin_monotonic_ns, __ATOMIC_RELAXED);
-    if (state == 0) continue;
-    moved_ns = std::max(moved_ns, begin_ns);
-    v1::CollectiveSeen* seen = rank->add_collectives();
-    seen->set_operation(OperationName(__atomic_load_n(&entry.operation, __ATOMIC_RELAXED)));
-    seen->set_group(GroupName(__atomic_load_n(&entry.group, __ATOMIC_RELAXED)));
-    seen->set_sequence(__atomic_load_n(&entry.sequence, __ATOMIC_RELAXED));
-    seen->set_bytes(__atomic_load_n(&entry.bytes, __ATOMIC_RELAXED));
-    seen->set_done(state == 2);
-    seen->set_age_seconds(static_cast<double>(now_monotonic_ns - begin_ns) / 1e9);
-  }
-  const int64_t still_ms = (now_monotonic_ns - moved_ns) / 1'000'000;
-  if (still_ms < kStillFromMs) {
-    rank->clear_collectives();
-    return;
-  }
+  for (const auto& entry : newest) moved_ns = std::max(moved_ns, entry.begin_monotonic_ns);
+  const int64_t still_ms = StillMs(moved_ns, now_monotonic_ns);
+  if (still_ms < kStillFromMs) return;
   rank->set_still_ms(still_ms);
+  const auto inside = FirstInside(newest);
+  if (inside != newest.rend()) *rank->add_collectives() = Seen(*inside, now_monotonic_ns);
+  for (const auto& entry : newest) {
+    if (static_cast<size_t>(rank->collectives_size()) == kCollectivesTold) break;
+    if (inside != newest.rend() && &entry == &*inside) continue;
+    *rank->add_collectives() = Seen(entry, now_monotonic_ns);
+  }
+}
+
+void RankPages::AddLastCollective(int64_t now_monotonic_ns, v1::RankReport* rank) const {
+  const std::vector<muster_collective_entry> newest = NewestCollectives(pages_->status);
+  const auto inside = FirstInside(newest);
+  if (inside != newest.rend()) *rank->add_collectives() = Seen(*inside, now_monotonic_ns);
 }
 
 void RankPages::RaiseStop() {

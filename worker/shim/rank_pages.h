@@ -23,9 +23,12 @@ class RankPages {
   // What the rank last said about itself; all zero before it did.
   v1::Progress Read();
 
-  // Adds for how long the page has not moved, and the newest collectives, newest first, once it
-  // stands still for a second. A rank that never wrote its page gets nothing.
+  // Adds for how long the page has not moved, and the newest collectives, the one the rank is
+  // inside first, once it stands still for a second. A rank that never wrote its page gets nothing.
   void AddStillness(int64_t now_monotonic_ns, v1::RankReport* rank) const;
+
+  // Of a rank that has ended: adds the collective it was inside.
+  void AddLastCollective(int64_t now_monotonic_ns, v1::RankReport* rank) const;
 
   void RaiseStop();
 

@@ -351,6 +351,7 @@ void Shim::Report() {
   v1::ShimToWorker message;
   v1::AttemptReport* report = message.mutable_report();
   *report = attempt_.Report();
+  attempt_.AddSilence(MonotonicMs(), report);
   report->set_report(++reports_);
   for (v1::RankReport& rank : *report->mutable_ranks()) {
     const auto found = processes_.find(rank.rank());
@@ -360,8 +361,12 @@ void Shim::Report() {
       milestones_.Take(rank.progress());
       rank.set_milestones(milestones_.reached());
     }
-    if (rank.state() != v1::RANK_STATE_RUNNING) continue;
-    found->second->pages().AddStillness(MonotonicMs() * 1'000'000, &rank);
+    if (rank.state() == v1::RANK_STATE_EXITED) {
+      found->second->pages().AddLastCollective(MonotonicMs() * 1'000'000, &rank);
+    }
+    if (rank.state() == v1::RANK_STATE_RUNNING) {
+      found->second->pages().AddStillness(MonotonicMs() * 1'000'000, &rank);
+    }
     if (rank.still_ms() > 0) rank.set_process_state(ProcessState(static_cast<int>(rank.pid())));
   }
   worker_.Send(message);

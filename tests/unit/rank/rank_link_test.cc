@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "rank/collective_ring.h"
 #include "rank/link_frame.h"
 #include "rank/muster_rank.h"
 
@@ -229,6 +230,31 @@ TEST_F(RankLink, PublishFillsTheStatusPage) {
   EXPECT_EQ(body.status.loss, 2.5);
   EXPECT_EQ(body.straggler_seconds, 1.5);
   EXPECT_GT(body.monotonic_ns, 0);
+}
+
+TEST_F(RankLink, CollectivesAreCountedByGroup) {
+  const auto begin = [&](muster_group group) {
+    return muster_rank_collective_begin(rank_, MUSTER_COLLECTIVE_ALL_REDUCE, group, 64);
+  };
+  begin(MUSTER_GROUP_WORLD);
+  begin(MUSTER_GROUP_DATA);
+  const uint64_t started = muster_rank_collective_start(rank_, MUSTER_COLLECTIVE_REDUCE_SCATTER,
+                                                        MUSTER_GROUP_DATA, 4096);
+  const uint64_t last = begin(MUSTER_GROUP_WORLD);
+  muster_rank_collective_done(rank_, last);
+  muster_collective_entry entry;
+  ASSERT_EQ(muster_ring_read(&pages_->status, started, &entry), 1);
+  EXPECT_EQ(entry.operation, MUSTER_COLLECTIVE_REDUCE_SCATTER);
+  EXPECT_EQ(entry.sequence, 2u) << "of its group";
+  EXPECT_EQ(entry.bytes, 4096u);
+  EXPECT_EQ(entry.state, MUSTER_ENTRY_STARTED);
+  EXPECT_GT(entry.begin_monotonic_ns, 0);
+  ASSERT_EQ(muster_ring_read(&pages_->status, last, &entry), 1);
+  EXPECT_EQ(entry.sequence, 2u);
+  EXPECT_EQ(entry.state, MUSTER_ENTRY_DONE);
+  muster_rank_collective_wait(rank_, started);
+  ASSERT_EQ(muster_ring_read(&pages_->status, started, &entry), 1);
+  EXPECT_EQ(entry.state, MUSTER_ENTRY_INSIDE);
 }
 
 TEST_F(RankLink, OrderPageIsRead) {

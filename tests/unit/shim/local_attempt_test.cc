@@ -53,6 +53,34 @@ TEST(LocalAttempt, EndsThatAreNotBadLeaveTheOthersAlone) {
   }
 }
 
+TEST(LocalAttempt, NativeRanksThatSayNothingAreTold) {
+  struct Case {
+    const char* name;
+    bool speaks_link;
+    int64_t now_ms;
+    bool hello;
+    bool exited;
+    int64_t still_ms;
+  };
+  const Case cases[] = {
+      {"not for a moment", true, 5000 + kSilentFromMs - 1, false, false, 0},
+      {"for a second", true, 5000 + kSilentFromMs, false, false, kSilentFromMs},
+      {"a program need not speak", false, 9000, false, false, 0},
+      {"it spoke", true, 9000, true, false, 0},
+      {"it is gone", true, 9000, false, true, 0},
+  };
+  for (const Case& c : cases) {
+    LocalAttempt attempt(7, 2, {4, 5}, c.speaks_link);
+    attempt.Spawned(5, 101, 5000);
+    if (c.hello) attempt.SaidHello(5);
+    if (c.exited) attempt.Exited(5, 0, 0, 1, {});
+    v1::AttemptReport report = attempt.Report();
+    attempt.AddSilence(c.now_ms, &report);
+    EXPECT_EQ(report.ranks(0).still_ms(), 0) << c.name << ": was never spawned";
+    EXPECT_EQ(report.ranks(1).still_ms(), c.still_ms) << c.name;
+  }
+}
+
 TEST(LocalAttempt, ProgramRunsWhenItLivesLongEnoughNativeWhenItSaysSo) {
   LocalAttempt program(7, 2, {0}, false);
   program.Spawned(0, 100, 1000);
