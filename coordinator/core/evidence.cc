@@ -305,7 +305,7 @@ int64_t HappenedMs(const v1::Evidence& evidence) {
 }
 
 BlameVerdict BlameFor(const v1::Evidence& root, const std::vector<v1::FailureCause>& earlier) {
-  const BlameVerdict alone = ByItself(root);
+  BlameVerdict alone = ByItself(root);
   if (!root.has_rank()) return alone;
   size_t elsewhere = 0, here = 0, otherwise_here = 0;
   for (const v1::FailureCause& cause : earlier) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/duration.h"
@@ -53,7 +54,7 @@ std::string OutcomeOf(const ClusterState& state, const HitJob& hit) {
   const std::string action = actions.empty() ? "" : DoneText(actions.rbegin()->rung());
   const uint64_t again = hit.view.steps_lost();
   const absl::Duration took =
-      absl::Milliseconds(static_cast<int64_t>(1e3 * TotalSeconds(hit.view.seconds()) + 0.5));
+      absl::Milliseconds(std::llround(1e3 * TotalSeconds(hit.view.seconds())));
   return fmt::format("{}{}{}, {} step{} again", action, action.empty() ? "" : "; ",
                      DurationText(took), again, again == 1 ? "" : "s");
 }
