@@ -8,7 +8,7 @@
 #include "checkpoint/digest.h"
 #include "checkpoint/verify.h"
 #include "tests/support/temp_folder.h"
-#include "tests/unit/checkpoint/crash_files.h"
+#include "tests/unit/checkpoint/disk_files.h"
 #include "tests/unit/checkpoint/sample_model.h"
 
 namespace muster::checkpoint {
@@ -17,7 +17,7 @@ namespace {
 TEST(Reshape, RandomSplitsToRandomSplits) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     std::mt19937_64 random(seed);
-    CrashFiles files;  // in memory
+    DiskFiles files;  // in memory
     const Model model = RandomModel(random, 2 + seed % 30);
     const auto saved = Save("/r/job", {seed, 1}, model, random, 1 + seed % 9, files);
     ASSERT_TRUE(saved.ok()) << "seed " << seed << ": " << saved.status();
@@ -62,7 +62,7 @@ TEST(Reshape, AcrossChunkBorders) {
 
 TEST(Reshape, WhatIsNotThereIsAnError) {
   std::mt19937_64 random(2);
-  CrashFiles files;
+  DiskFiles files;
   const Model model = RandomModel(random, 5);
   const std::string folder = *Save("/r/job", {1, 1}, model, random, 2, files);
   Manifest manifest = *ReadManifest(folder, files);
