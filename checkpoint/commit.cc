@@ -70,6 +70,7 @@ absl::Status WriteManifest(const std::string& folder, const Manifest& manifest, 
 absl::Status Commit(const std::string& folder, const CommitRecord& record, FileSystem& files) {
   const std::string name = folder + "/COMMIT";
   const std::string temporary = folder + "/.tmp-COMMIT";
+  MUSTER_RETURN_IF_ERROR(Annotate(SyncAncestors(files, folder), fmt::format("commit {}", folder)));
   const absl::Status made = MakeCommit(files, temporary, name, CommitText(record));
   files.RemoveFile(temporary).IgnoreError();
   if (absl::IsAlreadyExists(made)) {

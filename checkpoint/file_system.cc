@@ -14,6 +14,12 @@ absl::Status WriteAndRename(FileSystem& files, const std::string& temporary,
   return files.Rename(temporary, path);
 }
 
+// "/" of "/a", "." of "a".
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadWholeFile(FileSystem& files, const std::string& path,
@@ -43,15 +49,21 @@ absl::Status MakeFolders(FileSystem& files, const std::string& path) {
   if (path.empty() || path == "/" || path == ".") return absl::OkStatus();
   MUSTER_ASSIGN_OR_RETURN(const bool there, files.Exists(path));
   if (there) return absl::OkStatus();
-  const size_t slash = path.find_last_of('/');
-  const std::string parent = slash == std::string::npos ? "."
-                             : slash == 0               ? "/"
-                                                        : path.substr(0, slash);
+  const std::string parent = ParentOf(path);
   MUSTER_RETURN_IF_ERROR(MakeFolders(files, parent));
-  if (slash + 1 == path.size()) return absl::OkStatus();  // a trailing slash
+  if (path.ends_with('/')) return absl::OkStatus();
   absl::Status made = files.MakeFolder(path);
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   return files.SyncFolder(parent);
+}
+
+absl::Status SyncAncestors(FileSystem& files, const std::string& folder) {
+  for (std::string at = folder; at != "/" && at != ".";) {
+    at = ParentOf(at);
+    const absl::Status synced = files.SyncFolder(at);
+    if (!synced.ok() && !absl::IsPermissionDenied(synced)) return synced;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace muster::checkpoint

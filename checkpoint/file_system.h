@@ -77,4 +77,8 @@ absl::Status WriteFileDurably(FileSystem& files, const std::string& folder, cons
 // Makes the folder and its missing parents, and syncs what it changed.
 absl::Status MakeFolders(FileSystem& files, const std::string& path);
 
+// Makes the names of the folder and of its parents durable: one of them may have been made by a
+// process that died before it synced it. Folders above that we may not open were not made by us.
+absl::Status SyncAncestors(FileSystem& files, const std::string& folder);
+
 }  // namespace muster::checkpoint

@@ -63,5 +63,14 @@ TEST_F(Durability, ACommitThatIsRepeatedNeverEmptiesCommit) {
   EXPECT_EQ(*ReadCommit(Folder({10, 1}), found), record);
 }
 
+TEST_F(Durability, FoldersMadeByAProcessThatDiedAreDurableWithTheCommit) {
+  // Died after mkdir, before the sync of the parent.
+  ASSERT_TRUE(files_.MakeFolder("/ck").ok());
+  ASSERT_TRUE(files_.MakeFolder(kJob).ok());
+  SaveAll({{10, 2}});
+  DiskFiles found(files_.disk().PowerLoss(Survival::kSynced, 0));
+  EXPECT_EQ(Committed(found), (std::vector<CheckpointId>{{10, 2}}));
+}
+
 }  // namespace
 }  // namespace muster::checkpoint
