@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <set>
 
 #include "common/status.h"
@@ -10,6 +11,8 @@ namespace muster::checkpoint {
 namespace {
 
 constexpr std::string_view kTrash = ".trash-";
+constexpr std::string_view kTemporary = ".tmp-";
+constexpr size_t kSwept = 8;  // committed ones looked through for unfinished writes: the newest
 
 std::optional<uint64_t> Number(std::string_view digits) {
   uint64_t value = 0;
@@ -18,22 +21,78 @@ std::optional<uint64_t> Number(std::string_view digits) {
   return value;
 }
 
+// Two may tidy up at once: an old attempt that does not know it is over, and the new one.
+absl::Status OrGone(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
 absl::Status RemoveTree(FileSystem& files, const std::string& path) {
-  MUSTER_ASSIGN_OR_RETURN(const std::vector<FolderEntry> entries, files.List(path));
-  for (const FolderEntry& entry : entries) {
+  const absl::StatusOr<std::vector<FolderEntry>> entries = files.List(path);
+  if (!entries.ok()) return OrGone(entries.status());
+  for (const FolderEntry& entry : *entries) {
     const std::string child = path + "/" + entry.name;
-    MUSTER_RETURN_IF_ERROR(entry.is_folder ? RemoveTree(files, child) : files.RemoveFile(child));
+    MUSTER_RETURN_IF_ERROR(entry.is_folder ? RemoveTree(files, child)
+                                           : OrGone(files.RemoveFile(child)));
   }
-  return files.RemoveFolder(path);
+  return OrGone(files.RemoveFolder(path));
 }
 
 absl::Status EmptyTrash(const std::string& root, FileSystem& files) {
   MUSTER_ASSIGN_OR_RETURN(const std::vector<FolderEntry> entries, files.List(root));
+  bool synced = false;
   for (const FolderEntry& entry : entries) {
     if (!entry.is_folder || !entry.name.starts_with(kTrash)) continue;
+    // The new name first: a power loss must not give a half emptied folder its old name back.
+    if (!synced) MUSTER_RETURN_IF_ERROR(files.SyncFolder(root));
+    synced = true;
     MUSTER_RETURN_IF_ERROR(RemoveTree(files, root + "/" + entry.name));
   }
   return absl::OkStatus();
+}
+
+// Unfinished writes of processes that died.
+absl::Status SweepTemporaries(const std::string& folder, FileSystem& files) {
+  const absl::StatusOr<std::vector<FolderEntry>> entries = files.List(folder);
+  if (!entries.ok()) return OrGone(entries.status());
+  for (const FolderEntry& entry : *entries) {
+    if (!entry.is_file || !entry.name.starts_with(kTemporary)) continue;
+    MUSTER_RETURN_IF_ERROR(OrGone(files.RemoveFile(folder + "/" + entry.name)));
+  }
+  return absl::OkStatus();
+}
+
+// The committed ones, best to keep first: newest first, but at the end those that a newer attempt
+// turned its back on by going on from an earlier step (they were marked bad, or came too late).
+std::vector<const CheckpointEntry*> InOrderOfRetention(const std::vector<CheckpointEntry>& all) {
+  std::map<uint64_t, uint64_t> first_steps;  // of each attempt
+  for (const CheckpointEntry& entry : all) {
+    if (entry.state == CheckpointState::kCommitted) first_steps[entry.id.attempt] = entry.id.step;
+  }
+  std::vector<const CheckpointEntry*> line, abandoned;
+  for (const CheckpointEntry& entry : all) {
+    if (entry.state != CheckpointState::kCommitted) continue;
+    const bool passed_by =
+        std::any_of(first_steps.upper_bound(entry.id.attempt), first_steps.end(),
+                    [&](const auto& newer) { return newer.second <= entry.id.step; });
+    (passed_by ? abandoned : line).push_back(&entry);
+  }
+  line.insert(line.end(), abandoned.begin(), abandoned.end());
+  return line;
+}
+
+// Whether one of them verifies; then all were made durable, for whoever committed one may not have
+// come to that. Deleting others is safe after a yes.
+absl::StatusOr<bool> Prove(const std::vector<const CheckpointEntry*>& kept, VerifyDepth depth,
+                           FileSystem& files) {
+  const bool proven = std::any_of(kept.begin(), kept.end(), [&](const CheckpointEntry* entry) {
+    return Verify(entry->path, nullptr, depth, files).ok();
+  });
+  if (!proven) return false;
+  for (const CheckpointEntry* entry : kept) {
+    MUSTER_RETURN_IF_ERROR(files.SyncFolder(entry->path));
+  }
+  MUSTER_RETURN_IF_ERROR(SyncAncestors(files, kept.front()->path));
+  return true;
 }
 
 }  // namespace
@@ -113,25 +172,26 @@ absl::Status WriteLatest(const std::string& root, CheckpointId id, FileSystem& f
 absl::StatusOr<PruneReport> Prune(const std::string& root, const PruneOptions& options,
                                   FileSystem& files) {
   PruneReport report;
+  MUSTER_ASSIGN_OR_RETURN(const bool there, files.Exists(root));
+  if (!there) return report;
   MUSTER_ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> all, ListCheckpoints(root, files));
-  if (all.empty()) return report;
   MUSTER_RETURN_IF_ERROR(Annotate(EmptyTrash(root, files), "prune"));
 
   std::vector<const CheckpointEntry*> kept, old;
   const std::set<CheckpointId> pinned(options.pinned.begin(), options.pinned.end());
-  for (const CheckpointEntry& entry : all) {
-    if (entry.state != CheckpointState::kCommitted) continue;
-    const bool keep = options.keep == 0 || kept.size() < options.keep;
-    if (keep) {
-      kept.push_back(&entry);
-    } else if (!pinned.contains(entry.id)) {
-      old.push_back(&entry);
+  for (const CheckpointEntry* entry : InOrderOfRetention(all)) {
+    if (options.keep == 0 || kept.size() < options.keep) {
+      kept.push_back(entry);
+    } else if (!pinned.contains(entry->id)) {
+      old.push_back(entry);
     }
   }
+  for (size_t i = 0; i < std::min(kept.size(), kSwept); ++i) {
+    MUSTER_RETURN_IF_ERROR(Annotate(SweepTemporaries(kept[i]->path, files), "prune"));
+    MUSTER_RETURN_IF_ERROR(Annotate(SweepTemporaries(kept[i]->path + "/data", files), "prune"));
+  }
   if (!old.empty()) {
-    const bool proven = std::any_of(kept.begin(), kept.end(), [&](const CheckpointEntry* entry) {
-      return Verify(entry->path, nullptr, options.proof, files).ok();
-    });
+    MUSTER_ASSIGN_OR_RETURN(const bool proven, Prove(kept, options.proof, files));
     if (!proven) {
       report.kept_for_safety =
           fmt::format("none of the newest {} checkpoints in {} verifies: nothing older was deleted",
@@ -148,21 +208,22 @@ absl::StatusOr<PruneReport> Prune(const std::string& root, const PruneOptions& o
     });
     const bool dead = entry.id.attempt < options.current_attempt || superseded;
     // A damaged commit is evidence for as long as the ones around it are kept.
-    const bool outlived = !kept.empty() && kept.back()->id > entry.id;
+    const bool outlived =
+        !kept.empty() &&
+        std::all_of(kept.begin(), kept.end(), [&](const auto* k) { return k->id > entry.id; });
     if (entry.state == CheckpointState::kPartial ? dead : dead && outlived) {
       doomed.push_back(&entry);
     }
   }
   for (const CheckpointEntry* entry : doomed) {
     const std::string trash = fmt::format("{}/{}{}", root, kTrash, CheckpointFolder(entry->id));
-    MUSTER_RETURN_IF_ERROR(Annotate(files.Rename(entry->path, trash), "prune"));
+    const absl::Status moved = files.Rename(entry->path, trash);
+    if (absl::IsNotFound(moved)) continue;
+    MUSTER_RETURN_IF_ERROR(Annotate(moved, "prune"));
     (entry->state == CheckpointState::kCommitted ? report.deleted : report.swept)
         .push_back(entry->id);
   }
-  if (!doomed.empty()) {
-    MUSTER_RETURN_IF_ERROR(files.SyncFolder(root));
-    MUSTER_RETURN_IF_ERROR(Annotate(EmptyTrash(root, files), "prune"));
-  }
+  if (!doomed.empty()) MUSTER_RETURN_IF_ERROR(Annotate(EmptyTrash(root, files), "prune"));
   return report;
 }
 

@@ -54,7 +54,7 @@ absl::Status WriteLatest(const std::string& root, CheckpointId id,
                          FileSystem& files = PosixFiles());
 
 struct PruneOptions {
-  uint32_t keep = 3;                 // newest committed ones kept; 0 = all
+  uint32_t keep = 3;                 // committed ones kept, see Prune; 0 = all
   std::vector<CheckpointId> pinned;  // never deleted
   uint64_t current_attempt = 0;      // partial folders of attempts below this are deleted
   VerifyDepth proof = VerifyDepth::kEverything;  // what "verified" means below
@@ -69,6 +69,10 @@ struct PruneReport {
 // Deletes old checkpoints: renames to .trash-... first, then empties, so that a crash leaves either
 // a whole checkpoint or rubbish that the next Prune removes. At least one of the kept ones must
 // verify (newest tried first); if none does, no committed one is deleted.
+//
+// The surprising rule: the newest are kept, but one that a newer attempt turned its back on (it
+// committed an earlier step, so it did not go on from this one) counts as older than all others.
+// Else a checkpoint marked bad would outlive the ones the job lives on.
 absl::StatusOr<PruneReport> Prune(const std::string& root, const PruneOptions& options,
                                   FileSystem& files = PosixFiles());
 

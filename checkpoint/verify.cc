@@ -85,7 +85,7 @@ class Verifier {
       if (!ours) Problem(DataLoss("{}/{} does not belong there", folder_, entry.name));
     }
     for (const FolderEntry& entry : data.ok() ? *data : std::vector<FolderEntry>()) {
-      if (!known.contains("data/" + entry.name)) {
+      if (!known.contains("data/" + entry.name) && !entry.name.starts_with(".tmp-")) {
         Problem(DataLoss("{}/data/{} is not in the manifest", folder_, entry.name));
       }
     }
