@@ -7,6 +7,7 @@
 #include "checkpoint/chunk_reader.h"
 #include "checkpoint/digest.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/store.h"
 #include "common/status.h"
 
 namespace muster::checkpoint {
@@ -45,6 +46,12 @@ class Verifier {
     absl::StatusOr<CommitRecord> commit = ReadCommit(folder_, files_);
     if (!commit.ok()) return Problem(commit.status());
     report_.commit = *commit;
+    const std::optional<CheckpointId> id =
+        ParseCheckpointFolder(std::string_view(folder_).substr(folder_.find_last_of('/') + 1));
+    if (id && *id != CheckpointId{commit->step, commit->attempt}) {
+      Problem(DataLoss("{}/COMMIT is of step {} attempt {}: another checkpoint was put here",
+                       folder_, commit->step, commit->attempt));
+    }
     absl::StatusOr<Manifest> manifest = ReadManifest(folder_, files_);
     if (!manifest.ok()) return Problem(manifest.status());
     report_.files = manifest->files.size();
