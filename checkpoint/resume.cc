@@ -51,7 +51,7 @@ absl::StatusOr<ResumeChoice> Choose(const std::string& root,
 }  // namespace
 
 absl::StatusOr<std::vector<Permitted>> ParsePermitted(const std::string& text) {
-  absl::StatusOr<nlohmann::json> json = ParseJson(text, "resume.json");
+  absl::StatusOr<nlohmann::json> json = ParseJsonFieldsOnce(text, "resume.json");
   if (!json.ok() || !json->is_array()) {
     return InvalidArgument(
         "resume.json: a list of {{step, attempt, manifest_sha256}} was expected");
@@ -66,6 +66,10 @@ absl::StatusOr<std::vector<Permitted>> ParsePermitted(const std::string& text) {
         return InvalidArgument("resume.json: row {}: {}", out.size() + 1,
                                std::string(status.message()));
       }
+    }
+    // An empty one would take any manifest.
+    if (sha256->empty()) {
+      return InvalidArgument("resume.json: row {}: manifest_sha256 is empty", out.size() + 1);
     }
     out.push_back({{*step, *attempt}, *sha256});
   }

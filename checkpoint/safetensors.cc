@@ -62,7 +62,8 @@ absl::StatusOr<ShardHeader> ParseSafetensorsHeader(std::string_view head) {
   if (length > kHeaderBytesMax || length > head.size() - 8) {
     return DataLoss("header: its length {} is more than the file or the format allow", length);
   }
-  MUSTER_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(head.substr(8, length), "header"));
+  MUSTER_ASSIGN_OR_RETURN(const nlohmann::json json,
+                          ParseJsonFieldsOnce(head.substr(8, length), "header"));
   if (!json.is_object()) return DataLoss("header: not an object");
   ShardHeader header;
   header.data_begin = 8 + length;

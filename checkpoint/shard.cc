@@ -137,6 +137,7 @@ absl::StatusOr<ShardDigest> ParseDigest(std::string_view bytes) {
     }
     digest.pieces.push_back(std::move(piece));
   }
+  if (SerializeDigest(digest) != bytes) return DataLoss("shard digest: not the canonical text");
   return digest;
 }
 

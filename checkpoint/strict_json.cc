@@ -1,5 +1,7 @@
 #include "checkpoint/strict_json.h"
 
+#include <set>
+
 #include "common/status.h"
 
 namespace muster::checkpoint {
@@ -31,14 +33,37 @@ absl::StatusOr<const nlohmann::json*> Field(const nlohmann::json& object, const 
   return &*found;
 }
 
-}  // namespace
-
-absl::StatusOr<nlohmann::json> ParseJson(std::string_view text, std::string_view what) {
+absl::StatusOr<nlohmann::json> Parse(std::string_view text, std::string_view what,
+                                     const nlohmann::json::parser_callback_t& see) {
   if (Depth(text) > kJsonDepthMax) {
     return DataLoss("{}: nested deeper than {}", what, kJsonDepthMax);
   }
-  nlohmann::json value = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  nlohmann::json value = nlohmann::json::parse(text, see, /*allow_exceptions=*/false);
   if (value.is_discarded()) return DataLoss("{}: not JSON", what);
+  return value;
+}
+
+}  // namespace
+
+absl::StatusOr<nlohmann::json> ParseJson(std::string_view text, std::string_view what) {
+  return Parse(text, what, nullptr);
+}
+
+absl::StatusOr<nlohmann::json> ParseJsonFieldsOnce(std::string_view text, std::string_view what) {
+  std::vector<std::set<std::string>> open;  // the fields of the objects we are in
+  std::string twice;
+  auto see = [&](int, nlohmann::json::parse_event_t event, const nlohmann::json& value) {
+    if (event == nlohmann::json::parse_event_t::object_start) open.emplace_back();
+    if (event == nlohmann::json::parse_event_t::object_end) open.pop_back();
+    if (event == nlohmann::json::parse_event_t::key) {
+      const auto [name, is_new] = open.back().insert(value.get<std::string>());
+      if (!is_new) twice = *name;
+    }
+    return true;
+  };
+  absl::StatusOr<nlohmann::json> value = Parse(text, what, see);
+  if (value.ok() && !twice.empty())
+    return DataLoss("{}: the field \"{}\" is there twice", what, twice);
   return value;
 }
 

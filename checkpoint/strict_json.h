@@ -16,6 +16,8 @@ inline constexpr int kJsonDepthMax = 32;
 
 // Errors: kDataLoss: not JSON, or deeper than kJsonDepthMax. `what` is put in front.
 absl::StatusOr<nlohmann::json> ParseJson(std::string_view text, std::string_view what);
+// The same for texts that are not compared with a canonical one: a field named twice is kDataLoss.
+absl::StatusOr<nlohmann::json> ParseJsonFieldsOnce(std::string_view text, std::string_view what);
 
 // A field of an object. Errors: kDataLoss: no object, missing, or of another type.
 absl::StatusOr<uint64_t> U64Field(const nlohmann::json& object, const char* key);
