@@ -21,7 +21,7 @@ constexpr int32_t kPriorityMax = 1000;
 constexpr uint32_t kArrayMax = 10'000;
 constexpr uint32_t kSparesMax = 100'000;
 constexpr int64_t kGraceSecondsMax = 3600;
-constexpr int64_t kGrowAfterSecondsMax = 7 * 24 * 3600;
+constexpr int64_t kGrowAfterSecondsMax = int64_t{7} * 24 * 3600;
 
 class ScheduleRules {
  public:

@@ -86,6 +86,11 @@ absl::StatusOr<Study> PrepareStudy(const StudyOptions& options) {
   if (options.nodes < 1 || options.nodes > kNodesMax) {
     return InvalidArgument("replay: {} nodes; take 1 to {}", options.nodes, kNodesMax);
   }
+  BigJob big;
+  big.nodes = options.nodes;
+  big.shrink_to = options.shrink_to;
+  MUSTER_RETURN_IF_ERROR(
+      Annotate(ValidateBigJob(big), fmt::format("replay: --shrink-to {}", options.shrink_to)));
   const auto asked = static_cast<Micros>(options.days * static_cast<double>(kDay));
   if (options.faults == "trace") {
     MUSTER_ASSIGN_OR_RETURN(study.trace, ReadFaultTrace(options.trace, options.trace_nodes));

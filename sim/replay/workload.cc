@@ -45,9 +45,7 @@ void CheckValid(const v1::JobSpec& spec) {
   CHECK(valid.ok(), "a job of the replay is not valid: {}", std::string(valid.message()));
 }
 
-}  // namespace
-
-v1::JobSpec BigJobSpec(const BigJob& big) {
+v1::JobSpec BigTrainer(const BigJob& big) {
   v1::JobSpec spec = Trainer("big", big.nodes, big.steps, big.save_every);
   spec.mutable_schedule()->set_priority(100);
   spec.mutable_schedule()->set_preemptible(false);
@@ -57,6 +55,15 @@ v1::JobSpec BigJobSpec(const BigJob& big) {
     spec.mutable_recovery()->set_lend_spares(big.spares > 0);
   }
   if (big.shrink_to > 0) spec.mutable_mesh(0)->set_min(big.shrink_to);
+  return spec;
+}
+
+}  // namespace
+
+absl::Status ValidateBigJob(const BigJob& big) { return spec::ValidateJobSpec(BigTrainer(big)); }
+
+v1::JobSpec BigJobSpec(const BigJob& big) {
+  v1::JobSpec spec = BigTrainer(big);
   CheckValid(spec);
   return spec;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "muster/v1/job.pb.h"
 #include "sim/agenda.h"
 #include "sim/random.h"
@@ -20,7 +21,10 @@ struct BigJob {
   uint64_t save_every = 1;
   uint64_t steps = 1;
 };
-v1::JobSpec BigJobSpec(const BigJob& big);
+// Errors: kInvalidArgument, for a shrink_to whose nodes cannot share the global batch (`nodes`
+// samples).
+absl::Status ValidateBigJob(const BigJob& big);
+v1::JobSpec BigJobSpec(const BigJob& big);  // CHECKs that it is valid
 
 struct SmallJobs {
   Micros every = 2 * kHour;  // mean time between submissions; 0 = none

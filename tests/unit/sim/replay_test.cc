@@ -101,6 +101,18 @@ TEST(Replay, ANodeAwayAtTheStartIsWaitedFor) {
   EXPECT_LT(row.result.jobs.at(1).placed, back + kMinute);
 }
 
+TEST(Replay, ASmallestSizeThatCannotShareTheBatchIsRefused) {
+  StudyOptions options = Small(1);
+  for (const uint32_t fits : {25u, 10u, 1u}) {
+    options.shrink_to = fits;
+    EXPECT_TRUE(PrepareStudy(options).ok()) << fits;
+  }
+  for (const uint32_t wrong : {49u, 40u, 51u}) {
+    options.shrink_to = wrong;
+    EXPECT_EQ(PrepareStudy(options).status().code(), absl::StatusCode::kInvalidArgument) << wrong;
+  }
+}
+
 TEST(Replay, OneSeedOneResult) {
   for (const bool stock : {false, true}) {
     const Plan plan;
