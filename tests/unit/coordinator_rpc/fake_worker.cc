@@ -40,7 +40,7 @@ bool FakeWorker::Connect(const std::vector<v1::AttemptReport>& attempts) {
   return true;
 }
 
-v1::CoordinatorMessage FakeWorker::Await(v1::CoordinatorMessage::MessageCase kind) {
+std::optional<v1::CoordinatorMessage> FakeWorker::Next(v1::CoordinatorMessage::MessageCase kind) {
   v1::CoordinatorMessage message;
   while (stream_->Read(&message)) {
     if (message.message_case() == kind) return message;
@@ -49,6 +49,11 @@ v1::CoordinatorMessage FakeWorker::Await(v1::CoordinatorMessage::MessageCase kin
     heartbeat.mutable_heartbeat();
     Say(heartbeat);
   }
+  return std::nullopt;
+}
+
+v1::CoordinatorMessage FakeWorker::Await(v1::CoordinatorMessage::MessageCase kind) {
+  if (auto message = Next(kind)) return *std::move(message);
   ADD_FAILURE() << "stream ended while waiting for message " << kind << ": "
                 << Finish().error_message();
   return {};

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "muster/v1/worker_gateway.grpc.pb.h"
@@ -19,7 +20,9 @@ class FakeWorker {
   // Says hello (with what still runs here) and reads the welcome; false when refused.
   bool Connect(const std::vector<v1::AttemptReport>& attempts = {});
 
-  // Reads until a message of this kind arrives; fails the test when the stream ends first.
+  // Reads until a message of this kind arrives; nullopt when the stream ends first.
+  std::optional<v1::CoordinatorMessage> Next(v1::CoordinatorMessage::MessageCase kind);
+  // The same, and it fails the test when the stream ends first.
   v1::CoordinatorMessage Await(v1::CoordinatorMessage::MessageCase kind);
 
   void Say(const v1::WorkerMessage& message);
