@@ -70,6 +70,7 @@ struct RamSlot::Header {
   uint32_t drain_code;
   uint32_t drain_bytes;
   char drain_error[kSlotErrorBytesMax + 1];
+  uint64_t adopted_by;
 };
 
 namespace {
@@ -83,6 +84,7 @@ RamSlot::Header* RamSlot::header() const {
   static_assert(offsetof(Header, job_uid) == 76 && offsetof(Header, crc32c) == kChecked);
   static_assert(offsetof(Header, state) == kState && offsetof(Header, marks) == kMarks);
   static_assert(offsetof(Header, holds) == kHolds && offsetof(Header, resumes) == kResumes);
+  static_assert(offsetof(Header, adopted_by) == 1016);
   static_assert(sizeof(Header) <= kSlotPageBytes);
   return reinterpret_cast<Header*>(bytes_.data());
 }
@@ -109,6 +111,8 @@ bool RamSlot::awaits_drain() const {
   return (now & kSlotDrainWanted) != 0 && (now & (kSlotPersisted | kSlotDrainGivenUp)) == 0 &&
          state() == SlotState::kSealed;
 }
+
+bool RamSlot::held_by(SlotHold by) const { return (Word(kHolds).load() & by) != 0; }
 
 bool RamSlot::held() const { return Word(kHolds).load() != 0 || awaits_drain(); }
 
@@ -285,7 +289,15 @@ uint32_t RamSlot::WaitForMark(uint32_t wanted, int timeout_ms) const {
   return marks();
 }
 
+void RamSlot::GoOn(uint64_t attempt) {
+  Word(kResumes).fetch_add(1);
+  std::atomic_ref<uint64_t>(header()->adopted_by).store(attempt);
+}
+
+void RamSlot::ForgetResumes() { Word(kResumes).store(0); }
 uint32_t RamSlot::resumes() const { return Word(kResumes).load(); }
-void RamSlot::CountResume() { Word(kResumes).fetch_add(1); }
+uint64_t RamSlot::adopted_by() const {
+  return std::atomic_ref<uint64_t>(header()->adopted_by).load();
+}
 
 }  // namespace muster::checkpoint

@@ -49,6 +49,7 @@ enum SlotMark : uint32_t {
 enum SlotHold : uint32_t {
   kHeldByDrain = 1,
   kHeldByReplication = 2,
+  kHeldByRank = 4,  // its own rank writes it to storage; cleared by the rank that comes after
 };
 
 // Whose state of which step it is.
@@ -108,6 +109,7 @@ class RamSlot {
   void Release(SlotHold by);
   // A hold is set, or it awaits its drain.
   bool held() const;
+  bool held_by(SlotHold by) const;
   // Sealed, to be drained, and neither persisted nor given up.
   bool awaits_drain() const;
 
@@ -119,9 +121,12 @@ class RamSlot {
   // Until one of `marks` is set, at most timeout_ms. Returns the marks.
   uint32_t WaitForMark(uint32_t marks, int timeout_ms) const;
 
-  // How often an attempt went on from this slot; counted by the rank that did.
-  uint32_t resumes() const;
-  void CountResume();
+  // An attempt goes on from this slot: from now on it belongs to its history.
+  void GoOn(uint64_t attempt);
+  // That attempt has finished a step.
+  void ForgetResumes();
+  uint32_t resumes() const;     // attempts that went on from it since without finishing a step
+  uint64_t adopted_by() const;  // the last attempt that went on from it; 0 = none
 
  private:
   struct Header;

@@ -55,21 +55,6 @@ absl::Status WriteAll(FileSystem& files, const std::string& path, const Parts& p
   return file->Close();
 }
 
-absl::Status Explain(FileSystem& files, const std::string& folder, const std::string& name,
-                     uint64_t bytes, const absl::Status& status) {
-  std::string what = fmt::format("save {}", name);
-  if (absl::IsResourceExhausted(status)) {
-    const absl::StatusOr<uint64_t> free = files.FreeBytes(folder);
-    what = fmt::format(
-        "save {}: {} bytes needed, {} free in {}; make room or set checkpoint.path "
-        "elsewhere",
-        name, bytes, free.ok() ? fmt::format("{}", *free) : "unknown", folder);
-  } else if (absl::IsPermissionDenied(status)) {
-    what = fmt::format("save {}: {} cannot be written; check its mount and owner", name, folder);
-  }
-  return Annotate(status, what);
-}
-
 constexpr std::string_view kFolderName = "data/";
 constexpr std::string_view kSuffix = ".safetensors";
 
@@ -95,13 +80,28 @@ absl::StatusOr<ShardDigest> WriteParts(const std::string& folder, const ShardLay
   if (!status.ok()) {
     // The bytes free are told as they were with our temporary file gone.
     files.RemoveFile(temporary).IgnoreError();
-    return Explain(files, folder, path, layout.bytes, status);
+    return ExplainSave(files, folder, path, layout.bytes, status);
   }
   MUSTER_RETURN_IF_ERROR(files.SyncFolder(data));
   return ShardDigest{{layout.name, crc.size(), crc.Finish()}, layout.pieces};
 }
 
 }  // namespace
+
+absl::Status ExplainSave(FileSystem& files, const std::string& folder, const std::string& name,
+                         uint64_t bytes, const absl::Status& status) {
+  std::string what = fmt::format("save {}", name);
+  if (absl::IsResourceExhausted(status)) {
+    const absl::StatusOr<uint64_t> free = files.FreeBytes(folder);
+    what = fmt::format(
+        "save {}: {} bytes needed, {} free in {}; make room or set checkpoint.path "
+        "elsewhere",
+        name, bytes, free.ok() ? fmt::format("{}", *free) : "unknown", folder);
+  } else if (absl::IsPermissionDenied(status)) {
+    what = fmt::format("save {}: {} cannot be written; check its mount and owner", name, folder);
+  }
+  return Annotate(status, what);
+}
 
 std::string WriterName(uint64_t rank) { return fmt::format("w{:05}", rank); }
 

@@ -84,6 +84,11 @@ absl::StatusOr<ShardDigest> WriteShard(
     const std::vector<std::pair<std::string, std::string>>& metadata = {},
     FileSystem& files = PosixFiles());
 
+// A failed write of shard `name` of `bytes`, as people are told it: what was needed and free, what
+// to do.
+absl::Status ExplainSave(FileSystem& files, const std::string& folder, const std::string& name,
+                         uint64_t bytes, const absl::Status& status);
+
 // The same from memory that already holds the file's bytes as `layout` says.
 absl::StatusOr<ShardDigest> WriteShardImage(const std::string& folder, const ShardLayout& layout,
                                             std::span<const std::byte> image,

@@ -193,6 +193,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   if (!KeepsSpares(ended.outcome()) || job.suspended || job.requeued) GiveSparesBack(state, job);
   state.queues.FreeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
   attempt.Unplace();
+  if (ended.last_step() > ended.first_step()) job.slots_since = ended.attempt();
   const bool fruitful = CountProgress(job, attempt);
   NoteAttemptEnded(state, job, attempt, fruitful);
   KeepProgress(job, ended);
@@ -265,6 +266,7 @@ void ApplyCheckpointMarkedBad(ClusterState& state, const v1::CheckpointMarkedBad
   job.checkpoints.MarkBad(marked.step(), marked.attempt());
   job.failure_row.ForgetResumes();
   job.stepped_back = true;
+  if (!job.attempts.empty()) job.slots_since = job.attempts.back().facts.number() + 1;
   Touch(state, job);
 }
 

@@ -25,6 +25,7 @@ const std::string& GangOrderOf(const Job& job, Attempt& attempt) {
   for (const v1::CheckpointRef& ref : job.checkpoints.refs()) {
     if (!ref.bad()) *order.add_resume() = ref;
   }
+  order.set_slots_since(job.slots_since);
   order.set_array_id(job.array_id.value());
   order.set_array_index(job.array_index);
   order.set_stood_step(job.best_step);

@@ -62,6 +62,7 @@ void CheckMissingShares(Turn& turn);
 void SendStop(Turn& turn, const Node& node, AttemptKey key, absl::Duration grace,
               const std::string& reason);
 void SendRelease(Turn& turn, const Node& node, AttemptKey key);
+void OnVaultJobs(Turn& turn, const Node& node, const v1::WorkerHeartbeat& heartbeat);
 
 // time_limits.cc
 void CheckTimeLimits(Turn& turn);

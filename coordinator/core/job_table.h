@@ -62,6 +62,7 @@ struct Job {
   std::string first_error;         // of the first of those
   FailureRow failure_row;          // what they say together
   bool stepped_back = false;       // a checkpoint was marked bad since the last attempt
+  uint64_t slots_since = 0;        // what older attempts left in memory is not gone on from
   int64_t not_before_unix_ms = 0;  // the next attempt
   int64_t grown_unix_ms = 0;       // when it was last stopped to take more room
   // Said again.

@@ -127,6 +127,7 @@ void OnWorkerSaid(Turn& turn, const WorkerSaid& input) {
       for (const v1::AttemptReport& report : message.heartbeat().attempts()) {
         OnAttemptReport(turn, *node, report);
       }
+      OnVaultJobs(turn, *node, message.heartbeat());
       return;
     case v1::WorkerMessage::kReport:
       OnAttemptReport(turn, *node, message.report());

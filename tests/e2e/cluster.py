@@ -103,6 +103,7 @@ class Cluster:
     def __init__(self, workers=2, slots=2, coordinator_flags=(), worker_flags=(), state=None,
                  node_flags=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-e2e-"))
+        self.vaults = pathlib.Path("/dev/shm") / (self.dir.name + "-vaults")
         self.state = pathlib.Path(state) if state else self.dir / "coordinator"
         self.slots = slots
         # Tests kill ranks and workers on purpose: no node is guilty of that, unless a test says so.
@@ -139,10 +140,11 @@ class Cluster:
             raise AssertionError("coordinator: " + self.log("coordinator"))
 
     def start_worker(self, name):
+        flags = [*self.worker_flags, *self.node_flags.get(name, ())]
+        vault = [] if "--vault" in flags else ["--vault", self.vaults / name]
         self.spawn(name, [BIN / "muster-worker", "--node", name, "--state", self.dir / name,
                           "--coordinator-file", self.state / "address",
-                          "--slots", str(self.slots), *self.worker_flags,
-                          *self.node_flags.get(name, ())])
+                          "--slots", str(self.slots), *vault, *flags])
 
     def dead(self, name):
         return self.daemons[name].poll() is not None
@@ -159,6 +161,7 @@ class Cluster:
         """The worker and all it started are gone at once, as when the machine loses power."""
         self.kill(name)
         wait_for(f"nothing left on {name}", lambda: not self.kill_all(f"{self.dir / name}/"))
+        shutil.rmtree(self.vaults / name, ignore_errors=True)
 
     def kill_all(self, word):
         left = processes(word)
@@ -174,6 +177,10 @@ class Cluster:
             return (self.state / "address").read_text().strip()
         except OSError:
             return ""
+
+    def vault_jobs(self):
+        """Folders of jobs in the nodes' memory."""
+        return [str(job) for job in self.vaults.glob("*/*")]
 
     # -- the command line
 
@@ -263,6 +270,7 @@ class Cluster:
             process.wait()
         left = self.kill_all(str(self.dir))  # shims and ranks of jobs still running at the end
         wait_for("every process gone", lambda: not self.kill_all(str(self.dir)), timeout=30)
+        shutil.rmtree(self.vaults, ignore_errors=True)
         if not keep:
             shutil.rmtree(self.dir, ignore_errors=True)
         return left
@@ -270,7 +278,7 @@ class Cluster:
     def own_shared_memory(self):
         """What this cluster's attempts have in /dev/shm. Others run beside us: their folders carry
         another scope, their other files are held by them, or were there before."""
-        new = set(os.listdir(SHM)) - self.shm_before
+        new = {n for n in os.listdir(SHM) if not n.endswith("-vaults")} - self.shm_before
         scoped = {n for n in new if re.fullmatch(r"muster-[0-9a-f]{16}", n)}
         found = {n for n in new - scoped if not held_by(SHM / n) and (SHM / n).exists()}
         if scoped:
@@ -292,6 +300,8 @@ class Cluster:
             known = {p.pid for p in self.daemons.values()}
             return {pid: c for pid, c in processes(str(self.dir)).items() if pid not in known}
         wait_for(f"no stray process: {strays()}", lambda: not strays(), timeout=20)
+        wait_for(f"no job's checkpoints in memory: {self.vault_jobs()}",
+                 lambda: not self.vault_jobs(), timeout=10)
         wait_for(f"nothing of ours in /dev/shm: {self.own_shared_memory()}",
                  lambda: not self.own_shared_memory(), timeout=10)
         litter = lambda: [n for n in os.listdir(self.temp) if n.startswith(LITTER)]

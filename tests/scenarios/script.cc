@@ -227,6 +227,12 @@ std::string Script::Run(const std::string& line) {
     message.mutable_test_report()->set_text(Get(words, "text", "as expected"));
     return Say(words.at(1), std::move(message));
   }
+  if (verb == "vault") {
+    for (size_t i = 2; i < words.size(); ++i) {
+      message.mutable_heartbeat()->add_vault_jobs(words.at(i));
+    }
+    return Say(words.at(1), std::move(message));
+  }
   if (verb == "goodbye") {
     message.mutable_goodbye();
     return Say(words.at(1), std::move(message));

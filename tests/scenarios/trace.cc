@@ -1,6 +1,7 @@
 #include "tests/scenarios/trace.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
@@ -240,6 +241,8 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
       return fmt::format("TestNode {}", message.test().test());
     case v1::CoordinatorMessage::kTestAck:
       return fmt::format("TestAck {}", message.test_ack().test());
+    case v1::CoordinatorMessage::kDropVault:
+      return fmt::format("DropVault {}", fmt::join(message.drop_vault().job_uids(), " "));
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       break;
   }

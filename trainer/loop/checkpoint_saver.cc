@@ -1,11 +1,13 @@
 #include "trainer/loop/checkpoint_saver.h"
 
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "checkpoint/commit.h"
 #include "checkpoint/shard.h"
 #include "checkpoint/store.h"
+#include "common/check.h"
 #include "common/status.h"
 #include "trainer/loop/stopwatch.h"
 
@@ -24,17 +26,124 @@ std::string ToText(const std::vector<std::byte>& bytes) {
 absl::Status CheckpointSaver::Begin(uint64_t step, const checkpoint::RunState& run,
                                     std::vector<Section> sections, const std::string& next) {
   if (begun_.size() == saves_.size()) MUSTER_RETURN_IF_ERROR(Finish());
+  if (filling_) MUSTER_RETURN_IF_ERROR(SettleFills());
   BackgroundSave* save = &saves_[0];
   if (!begun_.empty() && begun_.back().save == save) save = &saves_[1];
-  begun_.push_back({step, run, next, Stopwatch(), save});
-  save->Begin(options_.root, {step, options_.attempt},
-              checkpoint::WriterName(static_cast<uint64_t>(groups_.world->rank())),
-              std::move(sections));
+  SaveOrder order = OrderFor(step, run, std::move(sections));
+  order.slot = TakeSlot(step);
+  if (order.slot != nullptr) fill_ = save;
+  begun_.push_back({step, run, next, Stopwatch(), save, slots_on_, false});
+  save->Begin(std::move(order));
+  return absl::OkStatus();
+}
+
+bool CheckpointSaver::CanSaveInRam() const {
+  if (!slots_on_ || filling_ || begun_.size() == saves_.size()) return false;
+  return begun_.empty() || !begun_.front().in_slot || begun_.front().sealed_by_all;
+}
+
+void CheckpointSaver::BeginInRam(uint64_t step, const checkpoint::RunState& run,
+                                 std::vector<Section> sections) {
+  CHECK(CanSaveInRam(), "a save of step {} in RAM at the wrong time", step);
+  if (!ram_save_.free()) {
+    // Nothing is lost with it; the next one is tried all the same.
+    const absl::StatusOr<std::string> last = ram_save_.Take();
+    if (!last.ok()) console_.problem(std::string(last.status().message()));
+  }
+  SaveOrder order = OrderFor(step, run, std::move(sections));
+  order.slot = TakeSlot(step);
+  order.durable = false;
+  if (order.slot == nullptr) return;  // held: this rank stays behind by one
+  fill_ = &ram_save_;
+  ram_save_.Begin(std::move(order));
+}
+
+SaveOrder CheckpointSaver::OrderFor(uint64_t step, const checkpoint::RunState& run,
+                                    std::vector<Section> sections) const {
+  SaveOrder order;
+  order.root = options_.root;
+  order.id = {step, options_.attempt};
+  order.writer = checkpoint::WriterName(static_cast<uint64_t>(groups_.world->rank()));
+  order.sections = std::move(sections);
+  order.slot_id = slots_.IdOf(step, options_.attempt);
+  order.run = run;
+  order.worker_drains = slots_.options().worker_drains;
+  if (options_.at) order.at = [at = options_.at, step](FillMoment moment) { at(step, moment); };
+  return order;
+}
+
+uint64_t CheckpointSaver::StepToKeep() const {
+  for (const Begun& begun : begun_) {
+    if (begun.in_slot && begun.sealed_by_all) return begun.step;
+  }
+  return common_;
+}
+
+checkpoint::SlotFile* CheckpointSaver::TakeSlot(uint64_t step) {
+  if (!slots_on_) return nullptr;
+  filling_ = true;
+  common_ = StepToKeep();
+  fill_file_ = slots_.ForFill(common_);
+  fill_step_ = step;
+  if (fill_file_ != nullptr) slots_.NoteSpoiled(fill_file_);
+  return fill_file_;
+}
+
+FillReport CheckpointSaver::ReportFill() {
+  if (const std::string why = slots_.why_refused(); !why.empty() && !said_no_slots_) {
+    said_no_slots_ = true;
+    console_.problem(fmt::format("rank {}: no RAM slots, state is saved to storage alone: {}",
+                                 groups_.world->rank(), why));
+  }
+  FillReport report;
+  report.ready = slots_.state() == RankSlots::State::kReady;
+  if (fill_ != nullptr) {
+    switch (fill_->fill()) {
+      case BackgroundSave::Fill::kFilling:
+        report.filling = true;
+        break;
+      case BackgroundSave::Fill::kSealed:
+        fill_seconds_ = fill_->fill_seconds();
+        slots_.NoteSealed(fill_file_, fill_step_);
+        fill_ = nullptr;
+        break;
+      case BackgroundSave::Fill::kNone:
+      case BackgroundSave::Fill::kFailed:
+        fill_ = nullptr;
+        break;
+    }
+  }
+  report.sealed = slots_.newest();
+  report.seconds = fill_seconds_;
+  return report;
+}
+
+void CheckpointSaver::TakeFills(const FillSummary& all) {
+  slots_on_ = slots_on_ || all.ready;
+  filling_ = all.filling;
+  if (all.filling || all.sealed == 0) return;
+  common_ = all.sealed;
+  for (Begun& begun : begun_) {
+    if (begun.step == common_) begun.sealed_by_all = true;
+  }
+}
+
+absl::Status CheckpointSaver::SettleFills() {
+  if (fill_ != nullptr) fill_->WaitFilled();
+  const FillReport mine = ReportFill();
+  MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<std::byte>> all,
+                          groups_.world->AllGatherBytes(std::as_bytes(std::span(&mine.sealed, 1))));
+  FillSummary summary{slots_on_, false, mine.sealed, 0};
+  for (const std::vector<std::byte>& bytes : all) {
+    if (std::memcmp(bytes.data(), &mine.sealed, sizeof(mine.sealed)) != 0) summary.sealed = 0;
+  }
+  TakeFills(summary);
   return absl::OkStatus();
 }
 
 void CheckpointSaver::WaitCopied() {
   if (!begun_.empty()) begun_.back().save->WaitCopied();
+  if (!ram_save_.free()) ram_save_.WaitCopied();
 }
 
 uint64_t CheckpointSaver::WrittenStep() const {

@@ -8,14 +8,20 @@
 // full, folder gone, one bad rank) is told in one line and loses nothing; the caller tries again
 // later.
 //
-// Threads: one. Begin, Finish, FinishAll and Settle are collective over the world; the others may
-// be
-//          called by every rank.
+// With RAM slots on every rank the copies go there, and BeginInRam saves more often than storage
+// could take it. A slot is refilled only while the other one holds a step that every rank has
+// sealed, so whatever dies at whatever moment, there is one step that all slots hold: the durable
+// save that is being drained, else the newest that all sealed. What all have sealed is part of the
+// step report.
+//
+// Threads: one. Begin, Finish, FinishAll and Settle are collective over the world, and so is the
+//          decision for BeginInRam: all ranks make these calls, in the same order.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,8 +32,10 @@
 #include "trainer/loop/background_save.h"
 #include "trainer/loop/checkpoint_sections.h"
 #include "trainer/loop/console.h"
+#include "trainer/loop/fill_report.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/loop/rank_link.h"
+#include "trainer/loop/rank_slots.h"
 #include "trainer/loop/stopwatch.h"
 
 namespace muster::trainer::loop {
@@ -36,25 +44,40 @@ struct SaverOptions {
   std::string root;  // folder of the job's checkpoints
   std::string job_uid;
   uint64_t attempt = 1;
-  uint32_t keep = 0;  // committed ones kept; 0 = all
+  uint32_t keep = 0;                                       // committed ones kept; 0 = all
+  std::function<void(uint64_t step, FillMoment)> at = {};  // for tests
 };
 
 class CheckpointSaver {
  public:
-  // groups, link (may be null), console and files outlive the saver.
-  CheckpointSaver(const SaverOptions& options, RankGroups& groups, RankLink* link,
+  // groups, slots, link (may be null), console and files outlive the saver.
+  CheckpointSaver(const SaverOptions& options, RankGroups& groups, RankSlots& slots, RankLink* link,
                   const Console& console, checkpoint::FileSystem& files)
       : options_(options),
         groups_(groups),
+        slots_(slots),
         link_(link),
         console_(console),
         files_(files),
-        saves_{BackgroundSave(files), BackgroundSave(files)} {}
+        saves_{BackgroundSave(files), BackgroundSave(files)},
+        ram_save_(files) {}
+
+  // The state came from the slots of this step: they keep it until there is a newer one.
+  void WentOnFrom(uint64_t step) { common_ = step; }
 
   // A save of the state in `sections` begins. `next` tells people when it is tried again, should it
   // fail. Errors: a broken collective only.
   absl::Status Begin(uint64_t step, const checkpoint::RunState& run, std::vector<Section> sections,
                      const std::string& next);
+
+  // Every rank has its slots, and filling one now leaves a step that all of them hold. The same on
+  // every rank.
+  bool CanSaveInRam() const;
+  void BeginInRam(uint64_t step, const checkpoint::RunState& run, std::vector<Section> sections);
+
+  // For the step report, and what came of it.
+  FillReport ReportFill();
+  void TakeFills(const FillSummary& all);
 
   // Until the state given to Begin may change again.
   void WaitCopied();
@@ -86,6 +109,8 @@ class CheckpointSaver {
     std::string next;
     Stopwatch watch;
     BackgroundSave* save = nullptr;
+    bool in_slot = false;
+    bool sealed_by_all = false;
   };
 
   // Rank 0: one manifest out of everyone's digests, then the commit or the request for it.
@@ -95,14 +120,35 @@ class CheckpointSaver {
   absl::Status Commit(const Waiting& waiting);
   void PruneOld();
 
+  // Collective: no rank is filling a slot when it returns.
+  absl::Status SettleFills();
+  // The step whose slot must stay; 0 = none yet.
+  uint64_t StepToKeep() const;
+  // A slot for a save that begins now, where there is one.
+  checkpoint::SlotFile* TakeSlot(uint64_t step);
+  SaveOrder OrderFor(uint64_t step, const checkpoint::RunState& run,
+                     std::vector<Section> sections) const;
+
   const SaverOptions options_;
   RankGroups& groups_;
+  RankSlots& slots_;
   RankLink* link_;
   const Console& console_;
   checkpoint::FileSystem& files_;
   std::array<BackgroundSave, 2> saves_;
+  BackgroundSave ram_save_;
   std::deque<Begun> begun_;  // oldest first; the same on every rank
   bool said_not_copied_ = false;
+  bool said_no_slots_ = false;
+  // The same on every rank.
+  bool slots_on_ = false;
+  bool filling_ = false;  // somewhere, as far as is known
+  uint64_t common_ = 0;   // the newest step that every rank has sealed and kept
+  // Of this rank.
+  BackgroundSave* fill_ = nullptr;  // under way, or its end not noted yet
+  checkpoint::SlotFile* fill_file_ = nullptr;
+  uint64_t fill_step_ = 0;
+  double fill_seconds_ = 0;
   std::deque<Waiting> waiting_;  // rank 0; oldest first
   uint64_t newest_committed_ = 0;
 };

@@ -178,6 +178,7 @@ absl::StatusOr<TrainConfig> ParseTrainConfig(const std::string& text, const std:
   ReadTrain(&reader, &config);
   reader.Read("checkpoint.path", "a folder", &config.checkpoint_path);
   reader.Count("checkpoint.every_steps", &config.save_every_steps);
+  reader.Count("checkpoint.ram_every_steps", &config.ram_every_steps);
   uint64_t keep = 0;
   reader.Count("checkpoint.keep", &keep);
   config.keep = static_cast<uint32_t>(keep);

@@ -38,6 +38,7 @@ struct TrainConfig {
 
   std::string checkpoint_path;
   uint64_t save_every_steps = 0;  // 0: only after the last step
+  uint64_t ram_every_steps = 0;   // 0: as often as it costs under 1 % of the time
   uint32_t keep = 0;              // 0: all
   std::string init_from;          // "" = random first values
 

@@ -10,8 +10,9 @@
 
 namespace muster::trainer::loop {
 
-void FailInjection::MaybeFail(int rank_now, uint64_t step_now, uint64_t attempt_now) const {
-  if (rank_now != rank || step_now != step) return;
+void FailInjection::MaybeFail(int rank_now, uint64_t step_now, uint64_t attempt_now,
+                              std::optional<FillMoment> at_now) const {
+  if (rank_now != rank || step_now != step || at_now != at) return;
   if (attempt.has_value() && attempt_now != *attempt) return;
   std::fprintf(stderr, "muster-train: MUSTER_TEST_FAIL: rank %d fails in step %llu\n", rank_now,
                static_cast<unsigned long long>(step_now));
@@ -28,7 +29,8 @@ void FailInjection::MaybeFail(int rank_now, uint64_t step_now, uint64_t attempt_
 
 absl::StatusOr<FailInjection> ParseFailInjection(const std::string& text) {
   absl::Status bad = InvalidArgument(
-      "MUSTER_TEST_FAIL=\"{}\": must look like rank=2,step=17,how=exit1|abort|hang[,attempt=1]",
+      "MUSTER_TEST_FAIL=\"{}\": must look like rank=2,step=17,how=exit1|abort|hang[,attempt=1]"
+      "[,at=half_copied|copied|sealed]",
       text);
   FailInjection result;
   std::stringstream parts(text);
@@ -53,6 +55,16 @@ absl::StatusOr<FailInjection> ParseFailInjection(const std::string& text) {
         return bad;
       }
       seen |= 1;
+    } else if (key == "at") {
+      if (value == "half_copied") {
+        result.at = FillMoment::kHalfCopied;
+      } else if (value == "copied") {
+        result.at = FillMoment::kCopied;
+      } else if (value == "sealed") {
+        result.at = FillMoment::kSealed;
+      } else {
+        return bad;
+      }
     } else if (key == "rank" && is_number) {
       result.rank = static_cast<int>(number);
       seen |= 2;

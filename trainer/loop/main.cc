@@ -81,6 +81,10 @@ absl::StatusOr<TrainingOptions> MakeOptions(const RunFlags& flags) {
   if (const std::string fail = Env("MUSTER_TEST_FAIL"); !fail.empty()) {
     MUSTER_ASSIGN_OR_RETURN(options.fail, ParseFailInjection(fail));
   }
+  options.vault.folder = Env("MUSTER_VAULT");
+  options.vault.bytes = std::strtoull(Env("MUSTER_VAULT_BYTES").c_str(), nullptr, 10);
+  options.vault.since = std::strtoull(Env("MUSTER_VAULT_SINCE").c_str(), nullptr, 10);
+  options.vault.worker_drains = Env("MUSTER_VAULT_DRAINS") == "1";
   options.console.out = [](const std::string& line) {
     std::fputs((line + "\n").c_str(), stdout);
     std::fflush(stdout);

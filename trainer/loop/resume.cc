@@ -123,6 +123,27 @@ absl::Status CheckModel(const ResumePoint& point, const std::string& model_json)
 
 }  // namespace
 
+std::optional<checkpoint::CheckpointId> NewestStored(const ResumeRequest& request,
+                                                     checkpoint::FileSystem& files) {
+  if (request.permitted.has_value()) {
+    for (const Permitted& permitted : *request.permitted) {
+      const absl::StatusOr<checkpoint::CommitRecord> commit = checkpoint::ReadCommit(
+          request.root + "/" + checkpoint::CheckpointFolder(permitted.id), files);
+      if (absl::IsNotFound(commit.status())) continue;
+      if (commit.ok() && commit->manifest_sha256 != permitted.manifest_sha256) continue;
+      return permitted.id;
+    }
+    return std::nullopt;
+  }
+  const absl::StatusOr<std::vector<CheckpointEntry>> entries =
+      checkpoint::ListCheckpoints(request.root, files);
+  if (!entries.ok()) return std::nullopt;
+  for (const CheckpointEntry& entry : *entries) {
+    if (entry.state == CheckpointState::kCommitted) return entry.id;
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
                                                   const std::vector<Section>& sections,
                                                   RankGroups& groups, const Console& console,
@@ -141,7 +162,8 @@ absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
     absl::Status loaded =
         Agree(*groups.world, LoadOwn(point->folder, point->manifest, sections, files));
     if (loaded.ok()) {
-      return std::optional<Resumed>(Resumed{point->folder, std::move(point->manifest), from_init});
+      return std::optional<Resumed>(
+          Resumed{point->folder, std::move(point->manifest), from_init, false});
     }
     if (!SaidByAll(loaded) || !IsDamage(loaded) || from_init) return loaded;
     if (groups.first()) {

@@ -30,7 +30,13 @@ struct Resumed {
   std::string folder;
   checkpoint::Manifest manifest;
   bool from_init = false;  // from init_from: another job's
+  bool from_ram = false;   // not from `folder`: from the ranks' RAM slots (ram_resume.h)
 };
+
+// The newest checkpoint on storage that a resume would try, by its COMMIT alone; nullopt: none. One
+// that cannot be looked at counts.
+std::optional<checkpoint::CheckpointId> NewestStored(const ResumeRequest& request,
+                                                     checkpoint::FileSystem& files);
 
 // Collective over the world; the same on every rank. nullopt: nothing to go on from, `sections` are
 // untouched. Errors: kDataLoss when there are checkpoints and none is whole.

@@ -26,6 +26,15 @@ uint64_t AvailableMemory() {
   return 0;
 }
 
+absl::Status CheckAvailable(uint64_t bytes, const char* what) {
+  const uint64_t available = AvailableMemory();
+  if (available == 0 || bytes + kReserveBytes <= available) return absl::OkStatus();
+  return ResourceExhausted(
+      "memory for {}: {} MB needed, {} MB available on this machine, {} MB of them kept free; use "
+      "more nodes or a smaller model",
+      what, bytes >> 20, available >> 20, kReserveBytes >> 20);
+}
+
 SaveMemory::~SaveMemory() { Release(); }
 
 void SaveMemory::Release() {
@@ -37,14 +46,7 @@ void SaveMemory::Release() {
 absl::Status SaveMemory::Reserve(uint64_t bytes) {
   if (bytes <= size_) return absl::OkStatus();
   Release();
-  const uint64_t available = AvailableMemory();
-  if (available > 0 && bytes + kReserveBytes > available) {
-    return ResourceExhausted(
-        "memory for a save: {} MB needed, {} MB available on this machine, {} MB of them kept "
-        "free; "
-        "use more nodes or a smaller model",
-        bytes >> 20, available >> 20, kReserveBytes >> 20);
-  }
+  MUSTER_RETURN_IF_ERROR(CheckAvailable(bytes, "a save"));
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED)
     return ErrnoError(errno, "memory for a save: map " + std::to_string(bytes) + " bytes");

@@ -28,6 +28,9 @@ class SaveMemory {
   size_t size_ = 0;
 };
 
+// Errors: kResourceExhausted when taking `bytes` for `what` would leave the machine without memory.
+absl::Status CheckAvailable(uint64_t bytes, const char* what);
+
 // What the kernel thinks can be had without swapping, in bytes; 0 when it does not say.
 uint64_t AvailableMemory();
 

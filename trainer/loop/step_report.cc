@@ -14,12 +14,25 @@ struct Header {
   uint64_t stop = 0;
   uint64_t save = 0;
   uint64_t written = 0;
+  uint64_t ready = 0;
+  uint64_t filling = 0;
+  uint64_t sealed = 0;
+  double fill_seconds = 0;
+  double seconds = 0;
   uint64_t losses = 0;
   uint64_t squares = 0;
 };
 
 std::vector<std::byte> Pack(const StepReport& report) {
-  const Header header{report.stop ? 1u : 0u, report.save, report.written, report.losses.size(),
+  const Header header{report.stop ? 1u : 0u,
+                      report.save,
+                      report.written,
+                      report.fill.ready ? 1u : 0u,
+                      report.fill.filling ? 1u : 0u,
+                      report.fill.sealed,
+                      report.fill.seconds,
+                      report.seconds,
+                      report.losses.size(),
                       report.squares.size()};
   std::vector<std::byte> bytes(sizeof(header) + (header.losses + header.squares) * sizeof(double));
   std::byte* place = bytes.data();
@@ -39,7 +52,12 @@ StepReport Unpack(const std::vector<std::byte>& bytes) {
   std::memcpy(&header, bytes.data(), sizeof(header));
   CHECK(bytes.size() == sizeof(header) + (header.losses + header.squares) * sizeof(double),
         "a step report of {} bytes", bytes.size());
-  StepReport report{header.stop != 0, header.save, header.written, {}, {}};
+  StepReport report;
+  report.stop = header.stop != 0;
+  report.save = header.save;
+  report.written = header.written;
+  report.fill = {header.ready != 0, header.filling != 0, header.sealed, header.fill_seconds};
+  report.seconds = header.seconds;
   const std::byte* place = bytes.data() + sizeof(header);
   report.losses.resize(header.losses);
   if (header.losses > 0) std::memcpy(report.losses.data(), place, header.losses * sizeof(double));
@@ -78,11 +96,17 @@ absl::StatusOr<StepSummary> ExchangeReports(RankGroups& groups, const optim::Sha
   std::vector<StepReport> reports;
   for (const std::vector<std::byte>& bytes : all) reports.push_back(Unpack(bytes));
   StepSummary summary;
-  summary.written = true;
+  summary.written = summary.fill.ready = true;
+  summary.fill.sealed = reports.front().fill.sealed;
   for (const StepReport& report : reports) {
     summary.written = summary.written && report.written != 0;
     summary.stop = summary.stop || report.stop;
     summary.save = std::max(summary.save, report.save);
+    summary.seconds = std::max(summary.seconds, report.seconds);
+    summary.fill.ready = summary.fill.ready && report.fill.ready;
+    summary.fill.filling = summary.fill.filling || report.fill.filling;
+    summary.fill.seconds = std::max(summary.fill.seconds, report.fill.seconds);
+    if (report.fill.sealed != reports.front().fill.sealed) summary.fill.sealed = 0;
   }
   for (int rank : groups.world_rank[0]) {
     for (double loss : reports[static_cast<size_t>(rank)].losses) summary.loss_sum += loss;

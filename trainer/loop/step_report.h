@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "trainer/loop/fill_report.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/optim/shard_plan.h"
 
@@ -15,6 +16,8 @@ struct StepReport {
   bool stop = false;
   uint64_t save = 0;
   uint64_t written = 0;         // CheckpointSaver::WrittenStep
+  FillReport fill;              // CheckpointSaver::ReportFill
+  double seconds = 0;           // the step before took
   std::vector<double> losses;   // sum of nats, per micro-batch of this rank
   std::vector<double> squares;  // of this rank's gradient blocks, its shares in bucket order
 };
@@ -23,6 +26,8 @@ struct StepSummary {
   bool stop = false;
   uint64_t save = 0;     // the largest
   bool written = false;  // every rank is through with its oldest save
+  FillSummary fill;
+  double seconds = 0;    // the step before took, at the slowest rank
   double loss_sum = 0;   // nats, micro-batches added in global order
   double grad_norm = 0;  // blocks added in flat order, tensor rank by tensor rank
 };

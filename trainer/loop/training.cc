@@ -18,6 +18,8 @@
 #include "trainer/loop/checkpoint_sections.h"
 #include "trainer/loop/evaluation.h"
 #include "trainer/loop/model_json.h"
+#include "trainer/loop/ram_cadence.h"
+#include "trainer/loop/ram_resume.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/loop/resume.h"
 #include "trainer/loop/status_page.h"
@@ -45,7 +47,8 @@ class Training {
         noted_world_(collective::NotedBeside(world, ring(), MUSTER_GROUP_WORLD)),
         world_(noted_world_ == nullptr ? world : *noted_world_),
         files_(files),
-        page_(link) {}
+        page_(link),
+        cadence_(options.config.ram_every_steps) {}
 
   absl::Status SetUp();
   absl::Status Start();
@@ -55,11 +58,17 @@ class Training {
   absl::Status OpenData();
   absl::Status MakeModel();
   absl::Status ChooseAttempt();
+  // Whatever there is to go on from, newest first: RAM, storage.
+  absl::StatusOr<std::optional<Resumed>> Load();
   absl::Status TakeOver(const Resumed& resumed);
   absl::Status Step();
   absl::Status Evaluate();
   checkpoint::RunState StateOfRun() const;
   absl::Status BeginSave(const std::string& next);
+  void MaybeSaveInRam();
+  std::vector<Section> Owned() {
+    return OwnedSections(model_->table(), plan_, params_.span(), *optimizer_);
+  }
   absl::Status FinishSaves(bool all);
   double WaitCopied();  // the seconds it took
   // Saves and waits for the commit, again and again for at most `seconds`.
@@ -89,7 +98,10 @@ class Training {
   kernels::cpu::AlignedFloats params_;
   std::unique_ptr<optim::GradientReducer> reducer_;
   std::unique_ptr<optim::Optimizer> optimizer_;
+  std::unique_ptr<RankSlots> slots_;
+  checkpoint::SlotFile went_on_from_;  // until a step beyond it is finished
   std::unique_ptr<CheckpointSaver> saver_;
+  RamCadence cadence_;
 
   uint64_t attempt_ = 1;
   uint64_t step_ = 0;         // finished
@@ -97,11 +109,13 @@ class Training {
   uint64_t tokens_ = 0;
   uint64_t first_step_ = 0;
   uint64_t loaded_step_ = 0;  // this job's own checkpoint it went on from
+  bool from_ram_ = false;     // it went on from a step that storage may not have
   uint64_t begun_step_ = 0;   // of the newest save
   bool all_written_ = false;  // of the oldest save on its way, by every rank
   uint64_t save_orders_done_ = 0;
   bool stop_ = false;
   uint64_t save_order_ = 0;
+  double step_seconds_ = 0;
   double loss_ = 0;
   double bits_per_byte_ = 0;
   double first_bits_per_byte_ = 0;
@@ -163,21 +177,24 @@ absl::Status Training::ChooseAttempt() {
     MUSTER_RETURN_IF_ERROR(Agree(world_, listed));
     MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&attempt_, 1)), 0));
   }
-  saver_ = std::make_unique<CheckpointSaver>(
-      SaverOptions{options_.checkpoints, options_.job_uid, attempt_, config_.keep}, groups_, link_,
-      console(), files_);
+  slots_ = std::make_unique<RankSlots>(
+      options_.vault,
+      checkpoint::SlotId{options_.job_uid, 0, 0, static_cast<uint32_t>(world_.rank()),
+                         static_cast<uint32_t>(world_.size())});
+  SaverOptions saver{options_.checkpoints, options_.job_uid, attempt_, config_.keep, {}};
+  if (options_.fail.has_value()) {
+    saver.at = [this](uint64_t step, FillMoment moment) {
+      options_.fail->MaybeFail(world_.rank(), step, attempt_, moment);
+    };
+  }
+  saver_ = std::make_unique<CheckpointSaver>(saver, groups_, *slots_, link_, console(), files_);
   return absl::OkStatus();
 }
 
 absl::Status Training::Start() {
   page_.Enter(MUSTER_PHASE_LOAD);
   const Stopwatch watch;
-  const ResumeRequest request{options_.checkpoints, options_.permitted, config_.init_from,
-                              ModelJson(model_config_)};
-  MUSTER_ASSIGN_OR_RETURN(
-      std::optional<Resumed> resumed,
-      LoadNewest(request, NeededSections(model_->table(), params_.span(), optimizer_.get()),
-                 groups_, console(), files_));
+  MUSTER_ASSIGN_OR_RETURN(const std::optional<Resumed> resumed, Load());
   if (resumed.has_value()) {
     MUSTER_RETURN_IF_ERROR(Agree(world_, TakeOver(*resumed)));
   } else {
@@ -185,7 +202,8 @@ absl::Status Training::Start() {
     Say("starting from random weights");
   }
   first_step_ = step_;
-  loaded_step_ = resumed.has_value() && !resumed->from_init ? step_ : 0;
+  from_ram_ = resumed.has_value() && resumed->from_ram;
+  loaded_step_ = resumed.has_value() && !resumed->from_init && !from_ram_ ? step_ : 0;
   page_.fields.step = step_;
   page_.fields.first_step = step_;
   page_.fields.load_seconds = watch.Seconds();
@@ -194,6 +212,36 @@ absl::Status Training::Start() {
   page_.Publish();
   if (step_ == 0) return Evaluate();
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<Resumed>> Training::Load() {
+  const ResumeRequest request{options_.checkpoints, options_.permitted, config_.init_from,
+                              ModelJson(model_config_)};
+  std::vector<checkpoint::Box> boxes;
+  for (const Section& section : Owned()) boxes.push_back(section.box);
+  MUSTER_ASSIGN_OR_RETURN(
+      const checkpoint::ShardLayout layout,
+      checkpoint::LayOutShard(checkpoint::WriterName(static_cast<uint64_t>(world_.rank())), boxes));
+  char any = options_.vault.folder.empty() ? 0 : 1;
+  MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&any, 1)), 0));
+  if (any != 0) {
+    std::optional<checkpoint::CheckpointId> stored;
+    if (groups_.first()) stored = NewestStored(request, files_);
+    MUSTER_ASSIGN_OR_RETURN(
+        std::optional<RamResumed> ram,
+        LoadFromSlots(*slots_, attempt_, stored,
+                      {model_->table(), plan_, params_.span(), *optimizer_}, groups_, console()));
+    if (ram.has_value()) {
+      const uint64_t step = ram->resumed.manifest.step;
+      slots_->Reserve(layout, ram->letter, step);
+      went_on_from_ = std::move(ram->slot);
+      saver_->WentOnFrom(step);
+      return std::optional<Resumed>(std::move(ram->resumed));
+    }
+  }
+  slots_->Reserve(layout, std::nullopt, 0);
+  return LoadNewest(request, NeededSections(model_->table(), params_.span(), optimizer_.get()),
+                    groups_, console(), files_);
 }
 
 absl::Status Training::TakeOver(const Resumed& resumed) {
@@ -259,7 +307,11 @@ absl::Status Training::Step() {
   report.stop = link_ != nullptr && link_->WantedStop();
   report.save = link_ == nullptr ? 0 : link_->WantedSave();
   report.written = saver_->WrittenStep();
+  report.fill = saver_->ReportFill();
+  report.seconds = step_seconds_;
   MUSTER_ASSIGN_OR_RETURN(StepSummary summary, ExchangeReports(groups_, plan_, report));
+  saver_->TakeFills(summary.fill);
+  if (step_ > first_step_) cadence_.Take(summary.seconds, summary.fill.seconds);
   loss_ = summary.loss_sum / target_tokens;
   if (!std::isfinite(summary.grad_norm) || !std::isfinite(loss_)) {
     return Agree(world_,
@@ -272,12 +324,17 @@ absl::Status Training::Step() {
   MUSTER_RETURN_IF_ERROR(optimizer_->Update(
       *reducer_, lr, optim::ClipScale(summary.grad_norm, config_.clip), number, params_.span()));
   step_ = number;
+  if (went_on_from_.mapped()) {
+    went_on_from_.slot().ForgetResumes();
+    went_on_from_ = checkpoint::SlotFile();
+  }
   next_sample_ += static_cast<uint64_t>(config_.global_batch);
   tokens_ += static_cast<uint64_t>(target_tokens);
   stop_ = summary.stop;
   save_order_ = summary.save;
   all_written_ = summary.written;
   const double seconds = watch.Seconds() - stall;
+  step_seconds_ = seconds;
   page_.fields.step = step_;
   page_.fields.micro_step = 0;
   page_.fields.loss = loss_;
@@ -343,13 +400,20 @@ double Training::WaitCopied() {
 absl::Status Training::BeginSave(const std::string& next) {
   const Stopwatch watch;
   page_.Enter(MUSTER_PHASE_SAVE);
-  MUSTER_RETURN_IF_ERROR(
-      saver_->Begin(step_, StateOfRun(),
-                    OwnedSections(model_->table(), plan_, params_.span(), *optimizer_), next));
+  MUSTER_RETURN_IF_ERROR(saver_->Begin(step_, StateOfRun(), Owned(), next));
   begun_step_ = step_;
+  cadence_.NoteBegun(step_);
   page_.fields.checkpoint_seconds += watch.Seconds();
   page_.Publish();
   return absl::OkStatus();
+}
+
+void Training::MaybeSaveInRam() {
+  if (!cadence_.Due(step_) || !saver_->CanSaveInRam()) return;
+  const Stopwatch watch;
+  saver_->BeginInRam(step_, StateOfRun(), Owned());
+  cadence_.NoteBegun(step_);
+  page_.fields.checkpoint_seconds += watch.Seconds();
 }
 
 absl::Status Training::FinishSaves(bool all) {
@@ -370,7 +434,7 @@ absl::StatusOr<bool> Training::SaveForSure(double seconds) {
     MUSTER_RETURN_IF_ERROR(FinishSaves(true));
     MUSTER_ASSIGN_OR_RETURN(bool committed,
                             saver_->Settle(step_, std::max(1.0, seconds - watch.Seconds())));
-    if (committed || step_ == first_step_) return true;
+    if (committed || (step_ == first_step_ && !from_ram_)) return true;
     begun_step_ = 0;
     char again = watch.Seconds() < seconds ? 1 : 0;
     MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&again, 1)), 0));
@@ -391,6 +455,8 @@ absl::StatusOr<TrainingResult> Training::Run() {
     if ((due || save_order_ > save_orders_done_) && !last() && !stop_) {
       MUSTER_RETURN_IF_ERROR(BeginSave(NextTry()));
       save_orders_done_ = save_order_;
+    } else if (!last() && !stop_) {
+      MaybeSaveInRam();
     }
   }
   const bool stopped = stop_ && !last();

@@ -25,6 +25,7 @@
 #include "trainer/loop/console.h"
 #include "trainer/loop/fail_injection.h"
 #include "trainer/loop/rank_link.h"
+#include "trainer/loop/rank_slots.h"
 
 namespace muster::trainer::loop {
 
@@ -34,6 +35,7 @@ struct TrainingOptions {
   std::string job_uid;
   std::optional<uint64_t> attempt;  // nullopt: one more than any in the folder
   std::optional<std::vector<checkpoint::Permitted>> permitted;  // see ResumeRequest
+  VaultOptions vault;
   bool verify_data = true;  // read all data once and compare the digests; one rank per node
   std::optional<FailInjection> fail;
   double final_save_seconds = 180;  // how long the last save is tried

@@ -66,6 +66,10 @@ struct StartTest {  // of the node; one that runs with another number ends. Answ
   uint64_t test = 0;
 };
 
+struct DropVault {  // what the node's memory keeps of this job; answered by VaultHolds
+  std::string job_uid;
+};
+
 struct Note {  // for the log: what was decided and why
   bool warning = false;
   std::string text;
@@ -73,6 +77,6 @@ struct Note {  // for the log: what was decided and why
 
 using Action = std::variant<RecordEpoch, RecordClusterId, SendToCoordinator, DropStream, EndWorker,
                             SpawnShim, SendToShim, CleanUp, RemoveFolder, OpenExchange,
-                            CloseExchange, CallExchange, PublishRanks, StartTest, Note>;
+                            CloseExchange, CallExchange, PublishRanks, StartTest, DropVault, Note>;
 
 }  // namespace muster::worker::core

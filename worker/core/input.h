@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "common/ids.h"
 #include "muster/v1/shim.pb.h"
@@ -66,6 +67,10 @@ struct TestDone {
   bool passed = false;
   std::string text;  // one line
 };
+struct VaultHolds {  // all jobs whose checkpoints the node's memory keeps; told again at every
+                     // change
+  std::vector<std::string> job_uids;
+};
 struct Ending {  // the worker was told to end; nothing follows
   std::string reason;
 };
@@ -73,6 +78,6 @@ struct Tick {};
 
 using Input = std::variant<AttemptFound, StreamOpened, StreamClosed, FromCoordinator, SpawnFailed,
                            ShimConnected, ShimDisconnected, ShimGone, FromShim, CleanedUp,
-                           ExchangeDone, TestDone, Ending, Tick>;
+                           ExchangeDone, TestDone, VaultHolds, Ending, Tick>;
 
 }  // namespace muster::worker::core

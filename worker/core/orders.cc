@@ -127,6 +127,13 @@ void WorkerCore::OnTestAck(uint64_t test) {
   if (test == test_report_.test()) test_report_.Clear();
 }
 
+// An attempt that has come since may be about to go on from it.
+void WorkerCore::OnDropVault(const v1::DropVault& drop) {
+  for (const std::string& uid : drop.job_uids()) {
+    if (!HasAttemptOf(uid)) actions_.push_back(DropVault{uid});
+  }
+}
+
 void WorkerCore::RememberStopped(const AttemptKey& key, const std::string& why) {
   LocalAttempt& attempt = attempts_[key];
   attempt.phase = AttemptPhase::kStopped;

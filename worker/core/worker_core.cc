@@ -101,6 +101,8 @@ void WorkerCore::On(const FromCoordinator& from) {
       return OnTest(message.test().test());
     case v1::CoordinatorMessage::kTestAck:
       return OnTestAck(message.test_ack().test());
+    case v1::CoordinatorMessage::kDropVault:
+      return OnDropVault(message.drop_vault());
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       return Warn("the coordinator sent a message this worker does not know; it may be newer");
   }
@@ -122,6 +124,8 @@ void WorkerCore::On(const TestDone& done) {
   Say("test " + std::to_string(done.test) + (done.passed ? " passed: " : " failed: ") + done.text);
   SendTestReport();
 }
+
+void WorkerCore::On(const VaultHolds& vault) { vault_jobs_ = vault.job_uids; }
 
 void WorkerCore::On(const Ending& ending) {
   v1::WorkerMessage message;
@@ -166,6 +170,9 @@ void WorkerCore::SendHeartbeat() {
   for (const auto& [key, attempt] : attempts_) {
     if (attempt.phase == AttemptPhase::kReleasing) continue;
     *message.mutable_heartbeat()->add_attempts() = Numbered(key, attempt.report);
+  }
+  for (const std::string& uid : vault_jobs_) {
+    if (!HasAttemptOf(uid)) message.mutable_heartbeat()->add_vault_jobs(uid);
   }
   heartbeat_at_ms_ = now_ms_ + welcome_.heartbeat_interval_ms();
   ToCoordinator(std::move(message));
@@ -218,6 +225,11 @@ void WorkerCore::ToShim(const AttemptKey& key, v1::WorkerToShim message) {
 
 void WorkerCore::Say(std::string text) { actions_.push_back(Note{false, std::move(text)}); }
 void WorkerCore::Warn(std::string text) { actions_.push_back(Note{true, std::move(text)}); }
+
+bool WorkerCore::HasAttemptOf(const std::string& job_uid) const {
+  return std::any_of(attempts_.begin(), attempts_.end(),
+                     [&](const auto& entry) { return entry.second.start.job_uid() == job_uid; });
+}
 
 LocalAttempt* WorkerCore::Find(const AttemptKey& key) {
   const auto found = attempts_.find(key);

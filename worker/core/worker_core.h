@@ -55,6 +55,7 @@ class WorkerCore {
   void On(const CleanedUp& cleaned);
   void On(const ExchangeDone& done);
   void On(const TestDone& done);
+  void On(const VaultHolds& vault);
   void On(const Ending& ending);
   void On(const Tick&);
 
@@ -67,6 +68,7 @@ class WorkerCore {
   void OnCommitAck(const v1::CommitAck& ack);
   void OnTest(uint64_t test);
   void OnTestAck(uint64_t test);
+  void OnDropVault(const v1::DropVault& drop);
   void RememberStopped(const AttemptKey& key, const std::string& why);
 
   // attempt life, attempts.cc
@@ -93,12 +95,14 @@ class WorkerCore {
   void Say(std::string text);
   void Warn(std::string text);
   LocalAttempt* Find(const AttemptKey& key);
+  bool HasAttemptOf(const std::string& job_uid) const;
 
   v1::WorkerHello identity_;
   v1::Welcome welcome_;
   Stream stream_ = Stream::kClosed;
   std::map<AttemptKey, LocalAttempt> attempts_;
   std::map<JobId, AttemptNumber> released_;  // highest; a late order for one is not obeyed
+  std::vector<std::string> vault_jobs_;      // uids
   uint64_t testing_ = 0;                     // the test that runs; 0 = none
   v1::NodeTestReport test_report_;           // not acknowledged; its number 0 = none
   uint64_t reports_ = 0;

@@ -60,6 +60,7 @@ void Worker::Do(const core::SpawnShim& action) {
   order.set_orphan_grace_ms(options_.orphan_grace_ms);
   order.set_trainer_path(options_.trainer);
   order.set_host_address(HostAddress(options_));
+  AddVault(action.start, &order);
   const auto pid = shim::StartShim(options_.shim, state_.AttemptFolder(action.key), order);
   if (!pid.ok()) {
     return Feed(core::SpawnFailed{action.key, std::string(pid.status().message())});
@@ -124,6 +125,32 @@ void Worker::Do(const core::CallExchange& action) {
 }
 
 void Worker::Do(const core::PublishRanks& action) { live_ranks_->Publish(action.key, action.live); }
+
+// Ranks without room in the vault save to storage alone.
+void Worker::AddVault(const v1::StartRanks& start, v1::ShimOrder* order) {
+  v1::GangOrder gang;
+  if (!vault_.on() || start.share().ranks() == 0 || !gang.ParseFromString(start.gang())) return;
+  if (!gang.spec().has_train()) return;  // no other program knows of slots yet
+  if (const absl::Status added = vault_.Add(start.job_uid()); !added.ok()) {
+    return spdlog::warn("job {}: no checkpoints in memory: {}", start.job_uid(),
+                        std::string(added.message()));
+  }
+  const auto slots = static_cast<uint32_t>(start.share().slots_size());
+  order->set_vault_folder(vault_.FolderOf(start.job_uid()));
+  order->set_vault_rank_bytes(vault_.RankBytes(slots / start.share().ranks()));
+  order->set_vault_drains(true);
+  drainer_.Watch(vault_.FolderOf(start.job_uid()));
+  TellVault();
+}
+
+void Worker::Do(const core::DropVault& action) {
+  spdlog::info("job {} is over: its checkpoints in memory are removed", action.job_uid);
+  drainer_.Forget(vault_.FolderOf(action.job_uid));
+  if (const absl::Status removed = vault_.Remove(action.job_uid); !removed.ok()) {
+    spdlog::warn("{}; trying again", std::string(removed.message()));
+  }
+  TellVault();
+}
 
 void Worker::Do(const core::StartTest& action) { self_test_.Start(action.test); }
 

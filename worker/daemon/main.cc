@@ -123,6 +123,15 @@ int main(int argc, char** argv) {
   app.add_option("--log-bytes-max", options.log_bytes_max,
                  "Bytes of a rank's log file before it is rotated (one older file is kept)")
       ->capture_default_str();
+  app.add_option("--vault", options.vault,
+                 "Folder in memory where ranks keep checkpoints [one below /dev/shm]");
+  app.add_option("--vault-memory", options.vault_bytes,
+                 "How much of it they may use in all, e.g. 64GiB; 0 turns it off [half of what is "
+                 "available at the start]")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--drain-bandwidth", options.drain_bytes_per_second,
+                 "Bytes per second this node may write checkpoints with, e.g. 500MB [no bound]")
+      ->transform(CLI::AsSizeValue(false));
   app.add_option("--shim", options.shim, "The muster-shim program [beside this one]");
   app.add_option("--trainer", options.trainer, "The muster-train program [beside this one]");
   app.add_option("--preflight", options.preflight,

@@ -23,7 +23,10 @@ struct Options {
   std::string cluster_id;  // empty: the first coordinator's
   uint32_t orphan_grace_ms = 30'000;
   uint64_t log_bytes_max = 64u << 20;
-  std::string shim;  // paths of the programs
+  std::string vault;                    // folder; empty: one of this worker's own in /dev/shm
+  int64_t vault_bytes = -1;             // for all ranks; 0 = no vault, -1 = DefaultVaultBytes
+  uint64_t drain_bytes_per_second = 0;  // 0 = no bound
+  std::string shim;                     // paths of the programs
   std::string trainer;
   std::string preflight;
 };

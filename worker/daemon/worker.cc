@@ -63,7 +63,8 @@ Worker::Worker(Options options, StateFolder state)
       coordinator_(options_.coordinator_file.empty()
                        ? rpc::CoordinatorAddress::Fixed(options_.coordinator)
                        : rpc::CoordinatorAddress::FromFile(options_.coordinator_file)),
-      self_test_(options_.preflight, options_.state) {}
+      self_test_(options_.preflight, options_.state),
+      drainer_({.bytes_per_second = options_.drain_bytes_per_second}) {}
 
 Worker::~Worker() {
   link_.reset();  // no event of it comes any more
@@ -114,6 +115,7 @@ absl::Status Worker::Begin() {
                devices.size(), devices.empty() ? "none" : devices.front().kind(),
                state_.incarnation(), identity.peer_address());
   core_ = std::make_unique<core::WorkerCore>(std::move(identity));
+  MUSTER_RETURN_IF_ERROR(OpenVault(static_cast<uint32_t>(devices.size())));
 
   sigset_t mask;
   sigemptyset(&mask);
@@ -139,6 +141,37 @@ absl::Status Worker::Begin() {
   FindAttempts();
   return absl::OkStatus();
 }
+
+// Without a word about it on the command line a node without room for a vault runs without one.
+absl::Status Worker::OpenVault(uint32_t slots) {
+  vault::VaultOptions options{options_.vault, 0, slots};
+  if (options.folder.empty()) {
+    MUSTER_ASSIGN_OR_RETURN(const std::string scope, shim::ScopeOf(options_.state));
+    options.folder = "/dev/shm/muster-vault-" + scope;
+  }
+  options.bytes = options_.vault_bytes >= 0 ? static_cast<uint64_t>(options_.vault_bytes)
+                                            : vault::DefaultVaultBytes(options.folder);
+  absl::StatusOr<vault::Vault> opened = vault::Vault::Open(options);
+  if (!opened.ok()) {
+    if (options_.vault_bytes > 0 || !options_.vault.empty()) return opened.status();
+    spdlog::warn("{}; a restart loses the steps since the last checkpoint on storage",
+                 std::string(opened.status().message()));
+    return absl::OkStatus();
+  }
+  vault_ = *std::move(opened);
+  if (vault_.on()) {
+    spdlog::info("checkpoints in memory: {} MB in {}", options.bytes >> 20, options.folder);
+    MUSTER_RETURN_IF_ERROR(drainer_.Start());
+  }
+  for (const std::string& job : vault_.Jobs()) {
+    vault::ClearHolds(vault_.FolderOf(job));
+    drainer_.Watch(vault_.FolderOf(job));
+  }
+  TellVault();
+  return absl::OkStatus();
+}
+
+void Worker::TellVault() { Feed(core::VaultHolds{vault_.Jobs()}); }
 
 void Worker::FindAttempts() {
   for (const core::AttemptKey& key : state_.Attempts()) {

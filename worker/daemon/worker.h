@@ -25,6 +25,8 @@
 #include "worker/daemon/state_folder.h"
 #include "worker/rpc/coordinator_link.h"
 #include "worker/rpc/peer_server.h"
+#include "worker/vault/drainer.h"
+#include "worker/vault/vault.h"
 
 namespace muster::worker::daemon {
 
@@ -41,6 +43,8 @@ class Worker {
   Worker(Options options, StateFolder state);
   absl::Status ListenForPeers();
   absl::Status Begin();
+  absl::Status OpenVault(uint32_t slots);
+  void TellVault();
   void FindAttempts();
   void WaitForEvents(int64_t now_ms);
   void TurnShims(int64_t now_ms);
@@ -48,6 +52,7 @@ class Worker {
   void Feed(core::Input input) { inputs_.push_back(std::move(input)); }
   void StepAll();
   void Watch(const core::AttemptKey& key, int child);
+  void AddVault(const v1::StartRanks& start, v1::ShimOrder* order);
   void OnStreamClosed(const absl::Status& status);
 
   // One per kind of action.
@@ -65,6 +70,7 @@ class Worker {
   void Do(const core::CallExchange& action);
   void Do(const core::PublishRanks& action);
   void Do(const core::StartTest& action);
+  void Do(const core::DropVault& action);
   void Do(const core::Note& action);
 
   const Options options_;
@@ -79,6 +85,8 @@ class Worker {
   std::unique_ptr<rpc::CoordinatorLink> link_;
   std::map<core::AttemptKey, std::unique_ptr<ShimLink>> shims_;
   SelfTest self_test_;
+  vault::Vault vault_;
+  vault::Drainer drainer_;
   std::deque<core::Input> inputs_;
   std::vector<std::thread> cleaners_;
   const std::shared_ptr<std::atomic<bool>> ended_ = std::make_shared<std::atomic<bool>>(false);

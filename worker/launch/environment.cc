@@ -100,6 +100,12 @@ void SetOurs(const Launch& launch, uint32_t rank, const Standing& standing, cons
   out->Set("MUSTER_SLOTS", standing.slots);
   out->Set("MUSTER_SCOPE", facts.scope);
   out->Set("TMPDIR", facts.temp_folder);
+  if (const v1::ShimOrder& order = launch.order; !order.vault_folder().empty()) {
+    out->Set("MUSTER_VAULT", order.vault_folder());
+    out->Set("MUSTER_VAULT_BYTES", order.vault_rank_bytes());
+    out->Set("MUSTER_VAULT_SINCE", launch.gang.slots_since());
+    out->Set("MUSTER_VAULT_DRAINS", order.vault_drains() ? 1 : 0);
+  }
   if (launch.gang.array_id() == 0) return;
   out->Set("MUSTER_ARRAY_ID", launch.gang.array_id());
   out->Set("MUSTER_ARRAY_INDEX", launch.gang.array_index());

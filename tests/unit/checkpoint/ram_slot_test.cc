@@ -343,11 +343,18 @@ TEST(RamSlot, CountsTheAttemptsThatWentOnFromIt) {
   Memory memory(SlotBytes(step.layout));
   RamSlot slot = memory.slot();
   Fill(slot, step);
-  slot.CountResume();
-  slot.CountResume();
+  EXPECT_EQ(slot.adopted_by(), 0u);
+  slot.GoOn(4);
+  slot.GoOn(5);
   EXPECT_EQ(slot.resumes(), 2u);
+  EXPECT_EQ(slot.adopted_by(), 5u);
+  slot.ForgetResumes();
+  EXPECT_EQ(slot.resumes(), 0u);
+  slot.GoOn(6);
+  EXPECT_TRUE(Whole(slot, step));
   Fill(slot, step);
   EXPECT_EQ(slot.resumes(), 0u);
+  EXPECT_EQ(slot.adopted_by(), 0u);
 }
 
 TEST(RamSlot, TooSmallIsSaid) {

@@ -72,10 +72,11 @@ train:
   reproducible: {}
   zero: {}
   threads_per_rank: 1
-checkpoint: {{path: unused, every_steps: {}, keep: {}, init_from: "{}"}}
+checkpoint: {{path: unused, every_steps: {}, keep: {}, init_from: "{}", ram_every_steps: {}}}
 )",
                      job.mesh, job.layers, job.data, job.global_batch, job.micro_batch, job.steps,
-                     job.reproducible, job.zero, job.save_every, job.keep, job.init_from);
+                     job.reproducible, job.zero, job.save_every, job.keep, job.init_from,
+                     job.ram_every);
 }
 
 bool JobOutcome::ok() const {
@@ -116,6 +117,7 @@ JobOutcome RunJob(const Job& job) {
       options.attempt = job.attempt;
       options.permitted = job.permitted;
       options.verify_data = r == 0;
+      if (job.vault) options.vault = job.vault(r);
       options.final_save_seconds = job.final_save_seconds;
       options.stop_save_seconds = job.final_save_seconds;
       options.console.out = [&](const std::string& line) {

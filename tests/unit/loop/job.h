@@ -38,6 +38,8 @@ struct Job {
   int steps = 6;
   int save_every = 0;
   int keep = 0;
+  int ram_every = 0;
+  std::function<VaultOptions(int rank)> vault = {};  // default: none
   int global_batch = 8;
   int micro_batch = 1;
   int layers = 2;

@@ -92,6 +92,7 @@ struct Writer {
     return fmt::format("live {} {}", AttemptName(a.key), a.live);
   }
   std::string operator()(const StartTest& a) { return fmt::format("start test {}", a.test); }
+  std::string operator()(const DropVault& a) { return "drop vault of " + a.job_uid; }
   std::string operator()(const Note&) { return ""; }
 };
 

@@ -296,6 +296,42 @@ TEST_F(CoreTest, NewerTestTakesThePlaceOfTheOneThatRuns) {
   EXPECT_EQ(Feed(TestDone{5, true, "fine"}), Lines({"test 5 passed: fine"}));
 }
 
+TEST_F(CoreTest, WhatTheMemoryKeepsIsAskedAboutOnceTheAttemptIsGone) {
+  const auto asked = [this] {
+    Advance(500);
+    Lines uids;
+    for (const Action& action : last_) {
+      const auto* sent = std::get_if<SendToCoordinator>(&action);
+      if (sent == nullptr) continue;
+      for (const std::string& uid : sent->message.heartbeat().vault_jobs()) uids.push_back(uid);
+    }
+    return uids;
+  };
+  Connect();
+  v1::CoordinatorMessage start = Order();
+  start.mutable_start()->set_job_id(7);
+  start.mutable_start()->set_job_uid("gpt-7-ab");
+  start.mutable_start()->set_attempt(2);
+  start.mutable_start()->mutable_share()->set_node("n1");
+  start.mutable_start()->mutable_share()->set_ranks(1);
+  Feed(FromCoordinator{start});
+  Feed(VaultHolds{{"gpt-5-ab", "gpt-7-ab"}});
+  EXPECT_EQ(asked(), Lines({"gpt-5-ab"}));
+  v1::CoordinatorMessage drop = Order();
+  drop.mutable_drop_vault()->add_job_uids("gpt-5-ab");
+  drop.mutable_drop_vault()->add_job_uids("gpt-7-ab");
+  EXPECT_EQ(Feed(FromCoordinator{drop}), Lines({"drop vault of gpt-5-ab"}))
+      << "an attempt is here that may go on from the other";
+  Feed(VaultHolds{{"gpt-7-ab"}});
+  EXPECT_EQ(asked(), Lines({}));
+  Feed(ShimConnected{Key(7, 2)});
+  ShimReports(7, 2, true, v1::RANK_STATE_EXITED);
+  Release(7, 2);
+  Feed(ShimGone{Key(7, 2)});
+  EXPECT_EQ(asked(), Lines({"gpt-7-ab"}));
+  EXPECT_EQ(asked(), Lines({"gpt-7-ab"})) << "until there is an answer";
+}
+
 TEST_F(CoreTest, EndingSaysGoodbyeToACoordinatorThatListens) {
   EXPECT_EQ(Feed(Ending{"signal 15"}), Lines({}));
   Connect();

@@ -1,0 +1,416 @@
+// Going on from RAM slots: the same final bits, from a step storage never saw, and never from
+// anything that is damaged, another lineage's, or not held by every rank.
+#include "trainer/loop/ram_resume.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "checkpoint/slot_file.h"
+#include "tests/unit/loop/fake_link.h"
+#include "tests/unit/loop/job.h"
+#include "trainer/loop/ram_cadence.h"
+
+namespace muster::trainer::loop {
+namespace {
+
+using checkpoint::SlotFile;
+using checkpoint::SlotState;
+using testing::Contains;
+using testing::HasSubstr;
+
+constexpr char kUid[] = "tiny-1-abcdef";
+
+std::string SlotPath(const std::string& vault, int rank, char letter) {
+  return vault + "/" + checkpoint::SlotFileName(static_cast<uint32_t>(rank), letter);
+}
+
+struct Sealed {
+  uint64_t attempt = 0;
+  uint64_t step = 0;
+  auto operator<=>(const Sealed&) const = default;
+};
+
+// What a rank's slots hold → which of them.
+std::map<Sealed, char> SealedOf(const std::string& vault, int rank) {
+  std::map<Sealed, char> sealed;
+  for (const char letter : checkpoint::kSlotLetters) {
+    const auto file = SlotFile::Open(SlotPath(vault, rank, letter));
+    if (!file.ok()) continue;
+    const auto content = file->slot().Read();
+    if (content.ok()) sealed[{content->id.attempt, content->id.step}] = letter;
+  }
+  return sealed;
+}
+
+// The steps of an attempt that every rank holds.
+std::set<uint64_t> CommonSteps(const std::string& vault, int ranks, uint64_t attempt) {
+  std::set<uint64_t> common;
+  for (const auto& [sealed, letter] : SealedOf(vault, 0)) {
+    bool all = sealed.attempt == attempt;
+    for (int rank = 1; rank < ranks; ++rank) {
+      all = all && SealedOf(vault, rank).contains(sealed);
+    }
+    if (all) common.insert(sealed.step);
+  }
+  return common;
+}
+
+void FlipInImage(const std::string& vault, int rank, char letter) {
+  auto file = SlotFile::Open(SlotPath(vault, rank, letter));
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto content = file->slot().Read();
+  ASSERT_TRUE(content.ok()) << content.status();
+  const auto image = file->slot().image(*content);
+  const_cast<std::byte&>(image[image.size() / 2]) ^= std::byte{4};
+}
+
+class RamResumeTest : public testing::Test {
+ protected:
+  explicit RamResumeTest(int ranks = 1, const std::string& mesh = "data: 1") : ranks_(ranks) {
+    std::filesystem::create_directory(vault());
+    job_.mesh = mesh;
+    job_.steps = 12;
+    job_.ram_every = 1;
+  }
+
+  ~RamResumeTest() override { std::filesystem::remove_all(vault()); }
+
+  std::string vault() const { return vault_; }
+  std::string checkpoints(const std::string& name) const { return folder_.path() + "/" + name; }
+
+  std::function<VaultOptions(int)> Vault(uint64_t since = 0) const {
+    return [folder = vault(), since](int) {
+      return VaultOptions{folder, 1ull << 30, since, false};
+    };
+  }
+
+  // Attempt 1 stands at `steps` when its world ends, and nothing of it was committed. Room for the
+  // slots is made beside the steps, so a machine that is busy elsewhere may come too late with it.
+  void BreakOffAt(int steps) {
+    for (int tries = 0; tries < 50; ++tries) {
+      std::filesystem::remove_all(vault());
+      std::filesystem::create_directory(vault());
+      std::filesystem::remove_all(checkpoints("run"));
+      FakeLink link(FakeLink::Commits::kNeverAnswered);
+      link.stop_after_steps = steps;
+      Job job = job_;
+      job.vault = Vault();
+      job.checkpoints = checkpoints("run");
+      job.attempt = 1;
+      job.permitted.emplace();
+      job.link = [&](int rank) { return rank == 0 ? &link : FakeLink::Silent(); };
+      const JobOutcome outcome = RunJob(job);
+      ASSERT_TRUE(outcome.ok()) << outcome.Problems();
+      ASSERT_EQ(outcome.first()->step, static_cast<uint64_t>(steps));
+      if (CommonSteps(vault(), ranks_, 1).contains(static_cast<uint64_t>(steps))) return;
+    }
+    FAIL() << "step " << steps << " was never sealed by all";
+  }
+
+  JobOutcome Resume(uint64_t attempt = 2, uint64_t since = 0) {
+    Job job = job_;
+    job.vault = Vault(since);
+    job.checkpoints = checkpoints("run");
+    job.attempt = attempt;
+    job.permitted.emplace();
+    return RunJob(job);
+  }
+
+  std::map<std::string, std::vector<float>> Undisturbed() {
+    Job job = job_;
+    job.checkpoints = checkpoints("undisturbed");
+    const JobOutcome outcome = RunJob(job);
+    EXPECT_TRUE(outcome.ok()) << outcome.Problems();
+    return ReadTensors(CheckpointOf(job.checkpoints, 12));
+  }
+  void ExpectSameEnd(const JobOutcome& outcome) {
+    ASSERT_TRUE(outcome.ok()) << outcome.Problems();
+    EXPECT_EQ(outcome.first()->step, 12u);
+    EXPECT_EQ(ReadTensors(CheckpointOf(checkpoints("run"), 12)), Undisturbed());
+  }
+
+  const int ranks_;
+  Job job_;
+  TempFolder folder_;
+  const std::string vault_ =
+      "/dev/shm/" + std::filesystem::path(folder_.path()).filename().string();
+};
+
+class FourRanks : public RamResumeTest {
+ protected:
+  FourRanks() : RamResumeTest(4, "data: 2, tensor: 2") {}
+};
+
+struct Layout {
+  const char* name;
+  const char* mesh;
+  int ranks;
+  bool zero;
+  const char* reproducible;
+};
+
+class EveryLayout : public testing::TestWithParam<Layout> {};
+
+TEST_P(EveryLayout, EndsInTheBitsOfTheRunThatNeverStopped) {
+  struct Case : RamResumeTest {
+    explicit Case(const Layout& layout) : RamResumeTest(layout.ranks, layout.mesh) {
+      job_.zero = layout.zero;
+      job_.reproducible = layout.reproducible;
+    }
+    void TestBody() override {
+      BreakOffAt(7);
+      const JobOutcome outcome = Resume();
+      ExpectSameEnd(outcome);
+      EXPECT_EQ(outcome.first()->first_step, 7u);
+      EXPECT_THAT(outcome.out, Contains("resumed from step 7 (RAM of attempt 1)"));
+    }
+  } test(GetParam());
+  test.TestBody();
+}
+
+INSTANTIATE_TEST_SUITE_P(RamResume, EveryLayout,
+                         testing::Values(Layout{"one", "data: 1", 1, true, "layout"},
+                                         Layout{"data2", "data: 2", 2, true, "run"},
+                                         Layout{"data3", "data: 4", 4, true, "layout"},
+                                         Layout{"whole", "data: 2", 2, false, "run"},
+                                         Layout{"tensor2", "tensor: 2", 2, true, "run"},
+                                         Layout{"both", "data: 2, tensor: 2", 4, true, "run"},
+                                         Layout{"both_whole", "data: 2, tensor: 2", 4, false,
+                                                "layout"}),
+                         [](const auto& layout) { return std::string(layout.param.name); });
+
+TEST_F(FourRanks, DamageInOneSlotMeansTheOlderStepOfAll) {
+  BreakOffAt(7);
+  std::set<uint64_t> common = CommonSteps(vault(), 4, 1);
+  common.erase(7);
+  FlipInImage(vault(), 2, SealedOf(vault(), 2).at({1, 7}));
+  const JobOutcome outcome = Resume();
+  ExpectSameEnd(outcome);
+  EXPECT_THAT(outcome.problems,
+              Contains(HasSubstr("step 7 in RAM stepped over: rank 2: RAM slot")));
+  EXPECT_EQ(outcome.first()->first_step, common.empty() ? 0 : *common.rbegin());
+}
+
+TEST_F(FourRanks, DamageInEverySlotOfARankMeansStorage) {
+  BreakOffAt(7);
+  for (const auto& [sealed, letter] : SealedOf(vault(), 3)) FlipInImage(vault(), 3, letter);
+  const JobOutcome outcome = Resume();
+  ExpectSameEnd(outcome);
+  EXPECT_EQ(outcome.first()->first_step, 0u);
+}
+
+TEST_F(FourRanks, ADamagedHeaderIsTold) {
+  BreakOffAt(7);
+  for (const char letter : checkpoint::kSlotLetters) {
+    auto file = SlotFile::Open(SlotPath(vault(), 1, letter));
+    if (file.ok()) const_cast<std::byte&>(file->bytes()[30]) ^= std::byte{1};
+  }
+  const JobOutcome outcome = Resume();
+  ExpectSameEnd(outcome);
+  EXPECT_EQ(outcome.first()->first_step, 0u);
+  EXPECT_THAT(outcome.problems, Contains(HasSubstr("rank 1: not gone on from: r00001.")));
+}
+
+TEST_F(FourRanks, WhatOneRankDoesNotHoldIsNotTaken) {
+  BreakOffAt(7);
+  for (const char letter : checkpoint::kSlotLetters) {
+    std::filesystem::remove(SlotPath(vault(), 2, letter));
+  }
+  const JobOutcome outcome = Resume();
+  ExpectSameEnd(outcome);
+  EXPECT_EQ(outcome.first()->first_step, 0u);
+}
+
+TEST_F(FourRanks, SwappedSlotsAreNotTaken) {
+  BreakOffAt(7);
+  for (const char letter : checkpoint::kSlotLetters) {
+    const std::string one = SlotPath(vault(), 1, letter), two = SlotPath(vault(), 2, letter);
+    if (!std::filesystem::exists(one)) continue;
+    std::filesystem::rename(one, one + ".swap");
+    std::filesystem::rename(two, one);
+    std::filesystem::rename(one + ".swap", two);
+  }
+  const JobOutcome outcome = Resume();
+  ExpectSameEnd(outcome);
+  EXPECT_EQ(outcome.first()->first_step, 0u);
+}
+
+TEST_F(RamResumeTest, OfAnAttemptThatWasOvertakenIsNotTaken) {
+  BreakOffAt(7);
+  const JobOutcome outcome = Resume(/*attempt=*/3, /*since=*/2);
+  ExpectSameEnd(outcome);
+  EXPECT_EQ(outcome.first()->first_step, 0u);
+}
+
+TEST_F(RamResumeTest, AStepThatAnAttemptWentOnFromBelongsToItsHistory) {
+  BreakOffAt(7);
+  auto file = SlotFile::Open(SlotPath(vault(), 0, SealedOf(vault(), 0).at({1, 7})));
+  ASSERT_TRUE(file.ok()) << file.status();
+  file->slot().GoOn(2);  // it finished steps, and failed before it saved
+  const JobOutcome outcome = Resume(/*attempt=*/3, /*since=*/2);
+  ExpectSameEnd(outcome);
+  EXPECT_EQ(outcome.first()->first_step, 7u);
+}
+
+TEST_F(RamResumeTest, OfThisAttemptOrALaterOneIsNotTaken) {
+  BreakOffAt(7);
+  const JobOutcome outcome = Resume(/*attempt=*/1);
+  EXPECT_TRUE(outcome.ok()) << outcome.Problems();
+  EXPECT_EQ(outcome.first()->first_step, 0u);
+}
+
+TEST_F(RamResumeTest, ThatTwoAttemptsWentOnFromIsNotTakenAgain) {
+  BreakOffAt(7);
+  for (const char letter : checkpoint::kSlotLetters) {
+    auto file = SlotFile::Open(SlotPath(vault(), 0, letter));
+    if (!file.ok()) continue;
+    file->slot().GoOn(2);
+    file->slot().GoOn(3);
+  }
+  const JobOutcome outcome = Resume(4);
+  ExpectSameEnd(outcome);
+  EXPECT_EQ(outcome.first()->first_step, 0u);
+}
+
+TEST_F(RamResumeTest, ACheckpointOnStorageOfThatStepIsTaken) {
+  Job job = job_;
+  job.vault = Vault();
+  job.checkpoints = checkpoints("run");
+  ASSERT_TRUE(RunJob(job).ok());
+  const JobOutcome outcome = RunJob(job);
+  ASSERT_TRUE(outcome.ok()) << outcome.Problems();
+  EXPECT_THAT(outcome.out, Contains("resumed from step 12 (step-0000000012.a1)"));
+}
+
+TEST_F(FourRanks, AnotherMeshGoesOnFromStorage) {
+  BreakOffAt(7);
+  job_.mesh = "data: 4";
+  const JobOutcome outcome = Resume();
+  ASSERT_TRUE(outcome.ok()) << outcome.Problems();
+  EXPECT_EQ(outcome.first()->first_step, 0u);
+}
+
+TEST_F(FourRanks, WithoutRoomOnOneNodeEverybodySavesToStorageAlone) {
+  job_.save_every = 3;
+  job_.vault = [this](int rank) {
+    return VaultOptions{vault(), rank == 2 ? 1000 : 1ull << 30, 0, false};
+  };
+  job_.checkpoints = checkpoints("run");
+  const JobOutcome outcome = RunJob(job_);
+  job_.vault = nullptr;
+  ExpectSameEnd(outcome);
+  ASSERT_EQ(outcome.problems.size(), 1u) << outcome.Problems();
+  EXPECT_THAT(outcome.problems[0], HasSubstr("rank 2: no RAM slots"));
+  EXPECT_THAT(outcome.problems[0], HasSubstr("--vault-memory"));
+  EXPECT_TRUE(SealedOf(vault(), 0).empty());
+}
+
+// The slots as they are at one instant: read twice, and nothing moved in between.
+class Watcher {
+ public:
+  Watcher(const std::string& vault, int ranks) {
+    for (int rank = 0; rank < ranks; ++rank) {
+      for (const char letter : checkpoint::kSlotLetters) {
+        auto file = SlotFile::Open(SlotPath(vault, rank, letter));
+        if (file.ok()) files_.push_back(*std::move(file));
+      }
+    }
+  }
+  bool complete(int ranks) const { return files_.size() == 2 * static_cast<size_t>(ranks); }
+
+  // The steps every rank holds sealed; nullopt: something moved meanwhile.
+  std::optional<std::set<uint64_t>> Common() const {
+    const std::vector<uint64_t> first = Words();
+    if (Words() != first) return std::nullopt;
+    std::set<uint64_t> common = {first[0], first[1]};
+    for (size_t rank = 0; rank < first.size() / 2; ++rank) {
+      std::erase_if(common, [&](uint64_t step) {
+        return step == 0 || (step != first[2 * rank] && step != first[2 * rank + 1]);
+      });
+    }
+    return common;
+  }
+
+ private:
+  std::vector<uint64_t> Words() const {
+    std::vector<uint64_t> steps;
+    for (const SlotFile& file : files_) {
+      const bool sealed = file.slot().state() == SlotState::kSealed;
+      const uint64_t step = file.slot().step();
+      steps.push_back(sealed && file.slot().state() == SlotState::kSealed ? step : 0);
+    }
+    return steps;
+  }
+
+  std::vector<SlotFile> files_;
+};
+
+TEST_F(FourRanks, AtEveryMomentThereIsAStepThatEveryRankHolds) {
+  job_.steps = 80;
+  job_.save_every = 7;
+  job_.vault = Vault();
+  job_.checkpoints = checkpoints("run");
+  std::atomic<bool> over = false;
+  uint64_t moments = 0, without = 0, newest = 0;
+  std::thread watcher([&] {
+    while (!over && !Watcher(vault(), 4).complete(4)) std::this_thread::yield();
+    const Watcher slots(vault(), 4);
+    bool begun = false;
+    while (!over) {
+      std::this_thread::yield();
+      const auto common = slots.Common();
+      if (!common.has_value()) continue;
+      begun = begun || !common->empty();
+      if (!begun) continue;
+      ++moments;
+      if (common->empty()) {
+        ++without;
+      } else {
+        // While a durable save is drained the other slot takes the steps after it, and in the
+        // middle of such a fill the one that is drained is what all hold.
+        EXPECT_GE(*common->rbegin() + 14, newest) << "older than the save that is drained";
+        newest = std::max(newest, *common->rbegin());
+      }
+    }
+  });
+  const JobOutcome outcome = RunJob(job_);
+  over = true;
+  watcher.join();
+  ASSERT_TRUE(outcome.ok()) << outcome.Problems();
+  EXPECT_EQ(without, 0u) << "of " << moments << " moments";
+  EXPECT_GT(newest, 40u);
+  std::printf("[ moments  ] %llu looks, each found a step that all four ranks hold\n",
+              static_cast<unsigned long long>(moments));
+}
+
+TEST(RamCadence, GivenInStepsItIsThat) {
+  RamCadence cadence(3);
+  EXPECT_TRUE(cadence.Due(3));
+  EXPECT_FALSE(cadence.Due(4));
+  EXPECT_TRUE(cadence.Due(6));
+}
+
+TEST(RamCadence, AdaptedItCostsOnePercentAtMost) {
+  RamCadence cadence(0);
+  EXPECT_FALSE(cadence.Due(1));
+  cadence.Take(2.0, 0);
+  EXPECT_FALSE(cadence.Due(1));
+  cadence.Take(2.0, 0);
+  EXPECT_TRUE(cadence.Due(2)) << "the first save measures";
+  cadence.NoteBegun(2);
+  cadence.Take(2.0, 0.1);
+  EXPECT_EQ(cadence.every(), 5u);
+  EXPECT_FALSE(cadence.Due(6));
+  EXPECT_TRUE(cadence.Due(7));
+  for (int i = 0; i < 100; ++i) cadence.Take(2.0, 0.01);
+  EXPECT_EQ(cadence.every(), 1u);
+}
+
+}  // namespace
+}  // namespace muster::trainer::loop

@@ -1,0 +1,118 @@
+#include "trainer/loop/rank_slots.h"
+
+#include <utility>
+
+#include "common/check.h"
+#include "common/status.h"
+#include "trainer/loop/save_memory.h"
+
+namespace muster::trainer::loop {
+
+using checkpoint::SlotFile;
+
+RankSlots::~RankSlots() {
+  if (thread_.joinable()) thread_.join();
+}
+
+std::vector<FoundSlot> RankSlots::Find(std::vector<std::string>* damaged) const {
+  std::vector<FoundSlot> found;
+  if (options_.folder.empty()) return found;
+  for (const char letter : checkpoint::kSlotLetters) {
+    const std::string name = checkpoint::SlotFileName(owner_.rank, letter);
+    absl::StatusOr<SlotFile> file = SlotFile::Open(options_.folder + "/" + name);
+    if (!file.ok()) {
+      if (!absl::IsNotFound(file.status())) {
+        damaged->push_back(std::string(file.status().message()));
+      }
+      continue;
+    }
+    absl::StatusOr<checkpoint::SlotContent> content = file->slot().Read();
+    if (!content.ok()) {
+      if (!absl::IsNotFound(content.status())) {
+        damaged->push_back(fmt::format("{}: {}", name, std::string(content.status().message())));
+      }
+      continue;
+    }
+    const checkpoint::SlotId& id = content->id;
+    if (id.job_uid != owner_.job_uid || id.rank != owner_.rank) {
+      damaged->push_back(fmt::format("{}: holds rank {} of job {}", name, id.rank, id.job_uid));
+      continue;
+    }
+    if (id.world_size != owner_.world_size) continue;  // saved before the mesh changed
+    found.push_back({letter, *std::move(file), *std::move(content)});
+  }
+  return found;
+}
+
+void RankSlots::Reserve(const checkpoint::ShardLayout& layout, std::optional<char> kept,
+                        uint64_t kept_step) {
+  if (options_.folder.empty()) return;
+  CHECK(state_ == State::kOff, "room for RAM slots is made once");
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    steps_[i] = kept == checkpoint::kSlotLetters[i] ? kept_step : 0;
+  }
+  state_ = State::kReserving;
+  thread_ = std::thread([this, bytes = checkpoint::SlotBytes(layout)] {
+    refused_ = MakeRoom(bytes);
+    state_.store(refused_.ok() ? State::kReady : State::kRefused, std::memory_order_release);
+  });
+}
+
+std::string RankSlots::why_refused() const {
+  return state() == State::kRefused ? std::string(refused_.message()) : std::string();
+}
+
+absl::Status RankSlots::MakeRoom(uint64_t bytes) {
+  if (2 * bytes > options_.bytes) {
+    return ResourceExhausted(
+        "two RAM slots of {} MB each do not fit into the {} MB this rank has of its node's vault; "
+        "give the worker more with --vault-memory",
+        (bytes >> 20) + 1, options_.bytes >> 20);
+  }
+  for (size_t i = 0; i < files_.size(); ++i) {
+    const std::string path =
+        options_.folder + "/" + checkpoint::SlotFileName(owner_.rank, checkpoint::kSlotLetters[i]);
+    if (steps_[i] == 0) {  // what is there already is memory that was found before
+      absl::StatusOr<SlotFile> there = SlotFile::Open(path);
+      const bool fits = there.ok() && there->bytes().size() == bytes;
+      if (!fits) MUSTER_RETURN_IF_ERROR(CheckAvailable(bytes, "a RAM slot"));
+    }
+    MUSTER_ASSIGN_OR_RETURN(files_[i], SlotFile::Reserve(path, bytes));
+    // Of an attempt that is over: nobody can commit it any more.
+    checkpoint::RamSlot& slot = files_[i].slot();
+    slot.Release(checkpoint::kHeldByRank);
+    if (slot.awaits_drain()) slot.GiveUpDrain(Unavailable("the attempt that saved it is over"));
+  }
+  return absl::OkStatus();
+}
+
+SlotFile* RankSlots::ForFill(uint64_t keep_step) {
+  CHECK(state() == State::kReady, "RAM slots are used before they are there");
+  SlotFile* chosen = nullptr;
+  uint64_t chosen_step = 0;
+  for (size_t i = 0; i < files_.size(); ++i) {
+    if (keep_step != 0 && steps_[i] == keep_step) continue;
+    if (files_[i].slot().held()) continue;
+    if (chosen != nullptr && steps_[i] >= chosen_step) continue;
+    chosen = &files_[i];
+    chosen_step = steps_[i];
+  }
+  return chosen;
+}
+
+void RankSlots::NoteSealed(const SlotFile* file, uint64_t step) {
+  for (size_t i = 0; i < files_.size(); ++i) {
+    if (&files_[i] == file) steps_[i] = step;
+  }
+}
+
+void RankSlots::NoteSpoiled(const SlotFile* file) { NoteSealed(file, 0); }
+
+checkpoint::SlotId RankSlots::IdOf(uint64_t step, uint64_t attempt) const {
+  checkpoint::SlotId id = owner_;
+  id.step = step;
+  id.attempt = attempt;
+  return id;
+}
+
+}  // namespace muster::trainer::loop
