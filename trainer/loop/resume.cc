@@ -1,5 +1,6 @@
 #include "trainer/loop/resume.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "checkpoint/commit.h"
@@ -77,10 +78,19 @@ bool IsDamage(const absl::Status& status) {
          status.code() == absl::StatusCode::kNotFound;
 }
 
+bool HasMoments(const checkpoint::Manifest& manifest) {
+  return std::any_of(manifest.tensors.begin(), manifest.tensors.end(),
+                     [](const checkpoint::Tensor& tensor) { return IsMoment(tensor.name); });
+}
+
 absl::Status LoadOwn(const std::string& folder, const checkpoint::Manifest& manifest,
-                     const std::vector<Section>& sections, checkpoint::FileSystem& files) {
+                     const std::vector<Section>& sections, bool from_init,
+                     checkpoint::FileSystem& files) {
   std::vector<checkpoint::Request> requests;
+  // An imported model comes without moments: they begin at zero, as the optimizer made them.
+  const bool fresh_moments = from_init && !HasMoments(manifest);
   for (const Section& section : sections) {
+    if (fresh_moments && IsMoment(section.box.tensor)) continue;
     requests.push_back({section.box, std::as_writable_bytes(section.floats)});
   }
   return checkpoint::Load(folder, manifest, requests, files).status();
@@ -139,7 +149,7 @@ absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
     from_init = point->folder == request.init_from;
     MUSTER_RETURN_IF_ERROR(Agree(*groups.world, CheckModel(*point, request.model_json)));
     absl::Status loaded =
-        Agree(*groups.world, LoadOwn(point->folder, point->manifest, sections, files));
+        Agree(*groups.world, LoadOwn(point->folder, point->manifest, sections, from_init, files));
     if (loaded.ok()) {
       return std::optional<Resumed>(Resumed{point->folder, std::move(point->manifest), from_init});
     }
