@@ -19,6 +19,7 @@
 #include "trainer/loop/evaluation.h"
 #include "trainer/loop/model_json.h"
 #include "trainer/loop/rank_groups.h"
+#include "trainer/loop/replica_check.h"
 #include "trainer/loop/resume.h"
 #include "trainer/loop/status_page.h"
 #include "trainer/loop/step_report.h"
@@ -271,6 +272,9 @@ absl::Status Training::Step() {
   const double lr = optim::LearningRate(config_.schedule, number);
   MUSTER_RETURN_IF_ERROR(optimizer_->Update(
       *reducer_, lr, optim::ClipScale(summary.grad_norm, config_.clip), number, params_.span()));
+  if (options_.fail.has_value()) {
+    options_.fail->MaybeFlip(world_.rank(), number, attempt_, params_.span());
+  }
   step_ = number;
   next_sample_ += static_cast<uint64_t>(config_.global_batch);
   tokens_ += static_cast<uint64_t>(target_tokens);
@@ -343,6 +347,9 @@ double Training::WaitCopied() {
 absl::Status Training::BeginSave(const std::string& next) {
   const Stopwatch watch;
   page_.Enter(MUSTER_PHASE_SAVE);
+  // Before, so that what a broken machine made of the weights is never saved.
+  MUSTER_RETURN_IF_ERROR(
+      CompareReplicas(model_->table(), params_.span(), step_, groups_, console()));
   MUSTER_RETURN_IF_ERROR(
       saver_->Begin(step_, StateOfRun(),
                     OwnedSections(model_->table(), plan_, params_.span(), *optimizer_), next));

@@ -115,6 +115,7 @@ JobOutcome RunJob(const Job& job) {
       options.job_uid = "tiny-1-abcdef";
       options.attempt = job.attempt;
       options.permitted = job.permitted;
+      options.fail = job.fail;
       options.verify_data = r == 0;
       options.final_save_seconds = job.final_save_seconds;
       options.stop_save_seconds = job.final_save_seconds;
