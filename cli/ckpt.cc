@@ -79,6 +79,11 @@ void Bar::Show(const std::string& what, uint64_t done, uint64_t total) {
   line_.Show(fmt::format("{}  {}", BarText(done, total), what));
 }
 
+absl::Status OfDisk(const absl::Status& status) {
+  if (!absl::IsResourceExhausted(status)) return status;
+  return absl::InternalError(status.message());
+}
+
 std::string Counted(uint64_t count, const std::string& noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }

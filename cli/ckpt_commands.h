@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/status/status.h"
 #include "cli/command_line.h"
 #include "cli/session.h"
 #include "common/terminal.h"
@@ -38,6 +39,9 @@ class Bar {
   uint64_t shown_ = UINT64_MAX;  // thousandths
   std::string what_;
 };
+
+// A full disk is an error like others; the code of kResourceExhausted says "cannot be placed".
+absl::Status OfDisk(const absl::Status& status);
 
 // "s" but for one: "3 tensors", "1 tensor".
 std::string Counted(uint64_t count, const std::string& noun);

@@ -27,7 +27,7 @@ absl::StatusOr<int> Copy(Session& session, const CopyFlags& flags) {
       *path, root,
       [&](const char* stage, uint64_t done, uint64_t total) { bar.Show(stage, done, total); });
   bar.Clear();
-  if (!report.ok()) return report.status();
+  if (!report.ok()) return OfDisk(report.status());
   if (session.machine_readable()) {
     PrintJson(session, {{"from", *path},
                         {"path", report->path},

@@ -50,7 +50,7 @@ absl::StatusOr<int> Export(Session& session, const ExportFlags& flags) {
       *path, flags.folder, options,
       [&](uint64_t done, uint64_t total) { bar.Show("export", done, total); });
   bar.Clear();
-  if (!report.ok()) return Safe(report.status());
+  if (!report.ok()) return OfDisk(Safe(report.status()));
   if (session.machine_readable()) {
     PrintJson(session, {{"from", *path},
                         {"folder", flags.folder},
@@ -80,7 +80,7 @@ absl::StatusOr<int> Import(Session& session, const ImportFlags& flags) {
       folder, flags.root, options,
       [&](uint64_t done, uint64_t total) { bar.Show("import", done, total); });
   bar.Clear();
-  if (!report.ok()) return Safe(report.status());
+  if (!report.ok()) return OfDisk(Safe(report.status()));
   const interchange::LlamaConfig& config = report->config;
   if (session.machine_readable()) {
     PrintJson(session, {{"from", folder},

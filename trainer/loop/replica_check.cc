@@ -14,19 +14,6 @@ namespace {
 
 constexpr size_t kNamesMax = 3;
 
-// One fingerprint per parameter, in the table's order.
-std::vector<uint64_t> FingerprintsOf(const parallel::ParameterTable& table,
-                                     std::span<const float> params) {
-  std::vector<uint64_t> out;
-  for (const parallel::Parameter& parameter : table.parameters) {
-    const std::vector<uint64_t> shape(parameter.local_shape.begin(), parameter.local_shape.end());
-    out.push_back(checkpoint::Fingerprint(
-        checkpoint::WholeTensor(parameter.name, checkpoint::DType::kF32, shape),
-        std::as_bytes(params.subspan(parameter.begin, parameter.count))));
-  }
-  return out;
-}
-
 // A change of any one of them changes it.
 uint64_t HashOf(const std::vector<uint64_t>& fingerprints) {
   const checkpoint::Box box =
@@ -76,11 +63,11 @@ ReplicaVerdict JudgeReplicas(std::span<const uint64_t> hashes) {
   return verdict;
 }
 
-absl::Status CompareReplicas(const parallel::ParameterTable& table, std::span<const float> params,
-                             uint64_t step, const RankGroups& groups, const Console& console) {
+absl::Status CompareReplicas(const parallel::ParameterTable& table,
+                             const std::vector<uint64_t>& mine, uint64_t step,
+                             const RankGroups& groups, const Console& console) {
   const size_t replicas = static_cast<size_t>(groups.data->size());
   if (replicas < 2) return absl::OkStatus();
-  const std::vector<uint64_t> mine = FingerprintsOf(table, params);
   MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<uint64_t>> hashes,
                           Gather(*groups.world, {HashOf(mine)}));
   // Every rank judges every group of replicas, so all agree without another word.

@@ -24,12 +24,13 @@ struct ReplicaVerdict {
 };
 ReplicaVerdict JudgeReplicas(std::span<const uint64_t> hashes);
 
-// Collective over the world; costs one reading of `params` and one small all-gather. ok: all
+// `mine`: LocalFingerprints of this rank. Collective over the world: a small all-gather. ok: all
 // replicas are equal. Errors: on a replica that differs from the majority kInternal, at once and on
 // it alone: it says "silent data corruption" and the tensors. On all others whatever the
 // collectives say when that rank is gone; they wait for it. Without a majority: the same error on
 // every rank (SaidByAll), naming both.
-absl::Status CompareReplicas(const parallel::ParameterTable& table, std::span<const float> params,
-                             uint64_t step, const RankGroups& groups, const Console& console);
+absl::Status CompareReplicas(const parallel::ParameterTable& table,
+                             const std::vector<uint64_t>& mine, uint64_t step,
+                             const RankGroups& groups, const Console& console);
 
 }  // namespace muster::trainer::loop

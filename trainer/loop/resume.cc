@@ -150,6 +150,9 @@ absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
     MUSTER_RETURN_IF_ERROR(Agree(*groups.world, CheckModel(*point, request.model_json)));
     absl::Status loaded =
         Agree(*groups.world, LoadOwn(point->folder, point->manifest, sections, from_init, files));
+    if (loaded.ok() && request.check) {
+      loaded = Agree(*groups.world, request.check(point->manifest));
+    }
     if (loaded.ok()) {
       return std::optional<Resumed>(Resumed{point->folder, std::move(point->manifest), from_init});
     }

@@ -24,6 +24,7 @@
 #include "trainer/loop/status_page.h"
 #include "trainer/loop/step_report.h"
 #include "trainer/loop/stopwatch.h"
+#include "trainer/loop/weight_fingerprints.h"
 #include "trainer/model/init.h"
 #include "trainer/model/model.h"
 #include "trainer/optim/gradient_norm.h"
@@ -173,8 +174,14 @@ absl::Status Training::ChooseAttempt() {
 absl::Status Training::Start() {
   page_.Enter(MUSTER_PHASE_LOAD);
   const Stopwatch watch;
-  const ResumeRequest request{options_.checkpoints, options_.permitted, config_.init_from,
-                              ModelJson(model_config_)};
+  ResumeRequest request{options_.checkpoints, options_.permitted, config_.init_from,
+                        ModelJson(model_config_), nullptr};
+  request.check = [this](const checkpoint::Manifest& manifest) -> absl::Status {
+    const std::vector<uint64_t> local = LocalFingerprints(model_->table(), params_.span());
+    MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole,
+                            WholeFingerprints(model_->table(), local, groups_));
+    return CheckFingerprints(manifest.run.extra_json, whole);
+  };
   MUSTER_ASSIGN_OR_RETURN(
       std::optional<Resumed> resumed,
       LoadNewest(request, NeededSections(model_->table(), params_.span(), optimizer_.get()),
@@ -348,11 +355,14 @@ absl::Status Training::BeginSave(const std::string& next) {
   const Stopwatch watch;
   page_.Enter(MUSTER_PHASE_SAVE);
   // Before, so that what a broken machine made of the weights is never saved.
-  MUSTER_RETURN_IF_ERROR(
-      CompareReplicas(model_->table(), params_.span(), step_, groups_, console()));
-  MUSTER_RETURN_IF_ERROR(
-      saver_->Begin(step_, StateOfRun(),
-                    OwnedSections(model_->table(), plan_, params_.span(), *optimizer_), next));
+  const std::vector<uint64_t> local = LocalFingerprints(model_->table(), params_.span());
+  MUSTER_RETURN_IF_ERROR(CompareReplicas(model_->table(), local, step_, groups_, console()));
+  MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole,
+                          WholeFingerprints(model_->table(), local, groups_));
+  checkpoint::RunState run = StateOfRun();
+  run.extra_json = WithFingerprints(run.extra_json, whole);
+  MUSTER_RETURN_IF_ERROR(saver_->Begin(
+      step_, run, OwnedSections(model_->table(), plan_, params_.span(), *optimizer_), next));
   begun_step_ = step_;
   page_.fields.checkpoint_seconds += watch.Seconds();
   page_.Publish();

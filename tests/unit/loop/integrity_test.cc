@@ -1,11 +1,19 @@
 // Weights that a broken machine changed are found before they are saved, and the machine is named.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint/commit.h"
+#include "checkpoint/fingerprint.h"
+#include "checkpoint/shard.h"
 #include "checkpoint/store.h"
 #include "interchange/export.h"
 #include "interchange/import.h"
 #include "tests/unit/loop/job.h"
+#include "trainer/loop/checkpoint_sections.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/loop/replica_check.h"
 
@@ -98,6 +106,69 @@ TEST(Integrity, WithTensorParallelOnlyTheReplicasOfOnePartAreCompared) {
   const JobOutcome outcome = RunJob(job);
   EXPECT_THAT(std::string(outcome.ranks[3].status().message()), HasSubstr("rank 3 differ"));
   EXPECT_THAT(outcome.problems, Contains(HasSubstr("rank 3 differs from its replicas")));
+}
+
+// What a checkpoint says of the weights is what they are, and any layout loads them.
+TEST(Integrity, FingerprintsAreOfTheWholeTensorsInEveryLayout) {
+  TempFolder folder;
+  std::map<std::string, std::string> first;
+  for (const char* mesh : {"data: 1", "data: 2", "tensor: 2", "data: 2, tensor: 2"}) {
+    Job job{.mesh = mesh, .steps = 2};
+    job.checkpoints = folder.path() + "/" + std::to_string(first.size()) + mesh;
+    const JobOutcome outcome = RunJob(job);
+    ASSERT_TRUE(outcome.ok()) << outcome.Problems();
+    const std::string saved = CheckpointOf(job.checkpoints, 2);
+    const auto manifest = checkpoint::ReadManifest(saved);
+    const auto extra = nlohmann::json::parse(manifest->run.extra_json);
+    size_t parameters = 0;
+    for (const auto& [name, floats] : ReadTensors(saved)) {
+      if (IsMoment(name)) continue;
+      const checkpoint::Tensor* tensor = checkpoint::FindTensor(*manifest, name);
+      const checkpoint::Box box = checkpoint::WholeTensor(name, tensor->dtype, tensor->shape);
+      EXPECT_EQ(
+          extra["fingerprints"][name],
+          fmt::format("{:016x}", checkpoint::Fingerprint(box, std::as_bytes(std::span(floats)))))
+          << mesh << " " << name;
+      ++parameters;
+    }
+    EXPECT_EQ(parameters, extra["fingerprints"].size());
+    // Another layout goes on from it.
+    Job next{.mesh = "data: 2, tensor: 2", .steps = 3};
+    next.checkpoints = job.checkpoints;
+    EXPECT_TRUE(RunJob(next).ok()) << mesh;
+  }
+}
+
+// A checkpoint whose files are in order, checksums and all, but whose weights are not those that
+// were to be saved: as after a copy that went wrong in memory.
+TEST(Integrity, WeightsThatAreNotTheSavedOnesAreSteppedOver) {
+  TempFolder folder;
+  Job job{.mesh = "data: 2", .steps = 4, .save_every = 2};
+  job.checkpoints = folder.path() + "/ck";
+  ASSERT_TRUE(RunJob(job).ok());
+  const std::string newest = CheckpointOf(job.checkpoints, 4);
+  const auto manifest = checkpoint::ReadManifest(newest);
+  std::map<std::string, std::vector<float>> tensors = ReadTensors(newest);
+  tensors.at("model.norm.weight")[3] += 1;
+  std::filesystem::remove_all(newest);
+  const auto again = checkpoint::PrepareCheckpointFolder(job.checkpoints, {4, manifest->attempt});
+  std::vector<checkpoint::Slice> slices;
+  for (const checkpoint::Tensor& tensor : manifest->tensors) {
+    slices.push_back({checkpoint::WholeTensor(tensor.name, tensor.dtype, tensor.shape),
+                      std::as_bytes(std::span(tensors.at(tensor.name)))});
+  }
+  const auto digest = checkpoint::WriteShard(*again, "w00000", slices);
+  const auto forged = checkpoint::BuildManifest(4, manifest->attempt, manifest->job_uid,
+                                                manifest->run, std::span(&*digest, 1));
+  ASSERT_TRUE(checkpoint::WriteManifest(*again, *forged).ok());
+  ASSERT_TRUE(checkpoint::Commit(*again, {4, manifest->attempt, 0, forged->sha256}).ok());
+
+  job.steps = 6;
+  const JobOutcome outcome = RunJob(job);
+  ASSERT_TRUE(outcome.ok()) << outcome.Problems();
+  EXPECT_EQ(outcome.first()->first_step, 2u);
+  EXPECT_THAT(outcome.problems,
+              Contains(AllOf(HasSubstr("stepped over"), HasSubstr("model.norm.weight"))));
 }
 
 // A model that went out and came back trains on from where it was.
