@@ -58,8 +58,7 @@ FailInjection Flip(int rank, uint64_t step) {
 TEST(Integrity, TheOddOneOutIsNamedAndNothingOfItIsSaved) {
   for (const int odd : {0, 1, 2}) {
     TempFolder folder;
-    Job job{.mesh = "data: 3", .global_batch = 9, .save_every = 2};
-    job.micro_batch = 3;
+    Job job{.mesh = "data: 3", .save_every = 2, .global_batch = 9, .micro_batch = 3};
     job.checkpoints = folder.path() + "/ck";
     job.fail = Flip(odd, 4);
     const JobOutcome outcome = RunJob(job);
@@ -97,8 +96,7 @@ TEST(Integrity, OfTwoThatDifferNeitherIsPreferred) {
 
 TEST(Integrity, WithTensorParallelOnlyTheReplicasOfOnePartAreCompared) {
   TempFolder folder;
-  Job job{.mesh = "data: 3, tensor: 2", .global_batch = 9, .save_every = 2};
-  job.micro_batch = 3;
+  Job job{.mesh = "data: 3, tensor: 2", .save_every = 2, .global_batch = 9, .micro_batch = 3};
   job.checkpoints = folder.path() + "/ck";
   EXPECT_TRUE(RunJob(job).ok());
   job.checkpoints = folder.path() + "/flipped";
