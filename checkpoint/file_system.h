@@ -49,6 +49,9 @@ class FileSystem {
 
   // A new empty file; one already there is truncated.
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) = 0;
+  // Goes on after the first `keep` bytes of a file that is there; what was behind them is gone.
+  virtual absl::StatusOr<std::unique_ptr<WritableFile>> CreateAfter(const std::string& path,
+                                                                    uint64_t keep) = 0;
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) = 0;
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   // A second name. Errors: kAlreadyExists if `name` is there: this is what makes COMMIT exclusive.

@@ -83,6 +83,14 @@ class PosixFileSystem : public FileSystem {
     if (fd < 0) return Failed("create", path);
     return std::make_unique<PosixWritableFile>(path, fd);
   }
+  absl::StatusOr<std::unique_ptr<WritableFile>> CreateAfter(const std::string& path,
+                                                            uint64_t keep) override {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0) return Failed("open", path);
+    auto file = std::make_unique<PosixWritableFile>(path, fd);
+    if (::ftruncate(fd, static_cast<off_t>(keep)) != 0) return Failed("cut", path);
+    return file;
+  }
   absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override {
     // O_NONBLOCK: a FIFO put in the way must not block us.
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
-#include <set>
 
+#include "checkpoint/pin.h"
 #include "common/status.h"
 
 namespace muster::checkpoint {
@@ -37,6 +37,15 @@ absl::Status RemoveTree(FileSystem& files, const std::string& path) {
   return OrGone(files.RemoveFolder(path));
 }
 
+// Trash that is pinned got its pin while a prune moved it: back it goes.
+absl::StatusOr<bool> PutBackIfPinned(const std::string& trash, const std::string& path,
+                                     FileSystem& files) {
+  MUSTER_ASSIGN_OR_RETURN(const bool pinned, IsPinned(trash, files));
+  if (!pinned) return false;
+  MUSTER_RETURN_IF_ERROR(files.Rename(trash, path));
+  return true;
+}
+
 absl::Status EmptyTrash(const std::string& root, FileSystem& files) {
   MUSTER_ASSIGN_OR_RETURN(const std::vector<FolderEntry> entries, files.List(root));
   bool synced = false;
@@ -45,9 +54,45 @@ absl::Status EmptyTrash(const std::string& root, FileSystem& files) {
     // The new name first: a power loss must not give a half emptied folder its old name back.
     if (!synced) MUSTER_RETURN_IF_ERROR(files.SyncFolder(root));
     synced = true;
-    MUSTER_RETURN_IF_ERROR(RemoveTree(files, root + "/" + entry.name));
+    const std::string trash = root + "/" + entry.name;
+    MUSTER_ASSIGN_OR_RETURN(
+        const bool back,
+        PutBackIfPinned(trash, root + "/" + entry.name.substr(kTrash.size()), files));
+    if (!back) MUSTER_RETURN_IF_ERROR(RemoveTree(files, trash));
   }
   return absl::OkStatus();
+}
+
+// True if the checkpoint is in the trash now; false if it stays, or somebody else removed it.
+absl::StatusOr<bool> MoveToTrash(const std::string& root, const CheckpointEntry& entry,
+                                 FileSystem& files) {
+  const std::string trash = fmt::format("{}/{}{}", root, kTrash, CheckpointFolder(entry.id));
+  const absl::Status moved = files.Rename(entry.path, trash);
+  if (absl::IsNotFound(moved)) return false;
+  MUSTER_RETURN_IF_ERROR(Annotate(moved, "prune"));
+  MUSTER_ASSIGN_OR_RETURN(const bool back, PutBackIfPinned(trash, entry.path, files));
+  return !back;
+}
+
+// The partial and damaged ones that nobody needs any more.
+void AddDead(const std::vector<CheckpointEntry>& all,
+             const std::vector<const CheckpointEntry*>& kept, const PruneOptions& options,
+             std::vector<const CheckpointEntry*>& doomed) {
+  for (const CheckpointEntry& entry : all) {
+    if (entry.state == CheckpointState::kCommitted || entry.pinned) continue;
+    // A partial folder is dead if its attempt is, or if its attempt has committed a later step.
+    const bool superseded = std::any_of(kept.begin(), kept.end(), [&](const CheckpointEntry* k) {
+      return k->id.attempt == entry.id.attempt && k->id.step > entry.id.step;
+    });
+    const bool dead = entry.id.attempt < options.current_attempt || superseded;
+    // A damaged commit is evidence for as long as the ones around it are kept.
+    const bool outlived =
+        !kept.empty() &&
+        std::all_of(kept.begin(), kept.end(), [&](const auto* k) { return k->id > entry.id; });
+    if (entry.state == CheckpointState::kPartial ? dead : dead && outlived) {
+      doomed.push_back(&entry);
+    }
+  }
 }
 
 // Unfinished writes of processes that died.
@@ -147,6 +192,7 @@ absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const std::string& 
                                                 commit->attempt)
                                   : std::string(commit.status().message());
     }
+    MUSTER_ASSIGN_OR_RETURN(found.pinned, IsPinned(found.path, files));
     out.push_back(std::move(found));
   }
   std::sort(out.begin(), out.end(),
@@ -174,56 +220,48 @@ absl::StatusOr<PruneReport> Prune(const std::string& root, const PruneOptions& o
   PruneReport report;
   MUSTER_ASSIGN_OR_RETURN(const bool there, files.Exists(root));
   if (!there) return report;
-  MUSTER_ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> all, ListCheckpoints(root, files));
-  MUSTER_RETURN_IF_ERROR(Annotate(EmptyTrash(root, files), "prune"));
+  MUSTER_ASSIGN_OR_RETURN(std::vector<CheckpointEntry> all, ListCheckpoints(root, files));
+  const bool act = !options.only_plan;
+  if (act) MUSTER_RETURN_IF_ERROR(Annotate(EmptyTrash(root, files), "prune"));
 
-  std::vector<const CheckpointEntry*> kept, old;
-  const std::set<CheckpointId> pinned(options.pinned.begin(), options.pinned.end());
+  for (CheckpointEntry& entry : all) {
+    entry.pinned |=
+        std::find(options.pinned.begin(), options.pinned.end(), entry.id) != options.pinned.end();
+  }
+  std::vector<const CheckpointEntry*> kept, doomed;
   for (const CheckpointEntry* entry : InOrderOfRetention(all)) {
+    const bool nth = options.keep_every > 0 && entry->id.step % options.keep_every == 0;
     if (options.keep == 0 || kept.size() < options.keep) {
       kept.push_back(entry);
-    } else if (!pinned.contains(entry->id)) {
-      old.push_back(entry);
+    } else if (entry->pinned || nth) {
+      report.spared.push_back(entry->id);
+    } else {
+      doomed.push_back(entry);
     }
   }
-  for (size_t i = 0; i < std::min(kept.size(), kSwept); ++i) {
+  for (size_t i = 0; act && i < std::min(kept.size(), kSwept); ++i) {
     MUSTER_RETURN_IF_ERROR(Annotate(SweepTemporaries(kept[i]->path, files), "prune"));
     MUSTER_RETURN_IF_ERROR(Annotate(SweepTemporaries(kept[i]->path + "/data", files), "prune"));
   }
-  if (!old.empty()) {
+  if (!doomed.empty()) {
     MUSTER_ASSIGN_OR_RETURN(const bool proven, Prove(kept, options.proof, files));
     if (!proven) {
       report.kept_for_safety =
           fmt::format("none of the newest {} checkpoints in {} verifies: nothing older was deleted",
                       kept.size(), root);
-      old.clear();
+      doomed.clear();
     }
   }
-  std::vector<const CheckpointEntry*> doomed = old;
-  for (const CheckpointEntry& entry : all) {
-    if (entry.state == CheckpointState::kCommitted || pinned.contains(entry.id)) continue;
-    // A partial folder is dead if its attempt is, or if its attempt has committed a later step.
-    const bool superseded = std::any_of(kept.begin(), kept.end(), [&](const CheckpointEntry* k) {
-      return k->id.attempt == entry.id.attempt && k->id.step > entry.id.step;
-    });
-    const bool dead = entry.id.attempt < options.current_attempt || superseded;
-    // A damaged commit is evidence for as long as the ones around it are kept.
-    const bool outlived =
-        !kept.empty() &&
-        std::all_of(kept.begin(), kept.end(), [&](const auto* k) { return k->id > entry.id; });
-    if (entry.state == CheckpointState::kPartial ? dead : dead && outlived) {
-      doomed.push_back(&entry);
-    }
-  }
+  AddDead(all, kept, options, doomed);
   for (const CheckpointEntry* entry : doomed) {
-    const std::string trash = fmt::format("{}/{}{}", root, kTrash, CheckpointFolder(entry->id));
-    const absl::Status moved = files.Rename(entry->path, trash);
-    if (absl::IsNotFound(moved)) continue;
-    MUSTER_RETURN_IF_ERROR(Annotate(moved, "prune"));
+    if (act) {
+      MUSTER_ASSIGN_OR_RETURN(const bool moved, MoveToTrash(root, *entry, files));
+      if (!moved) continue;
+    }
     (entry->state == CheckpointState::kCommitted ? report.deleted : report.swept)
         .push_back(entry->id);
   }
-  if (!doomed.empty()) MUSTER_RETURN_IF_ERROR(Annotate(EmptyTrash(root, files), "prune"));
+  if (act && !doomed.empty()) MUSTER_RETURN_IF_ERROR(Annotate(EmptyTrash(root, files), "prune"));
   return report;
 }
 

@@ -38,6 +38,7 @@ struct CheckpointEntry {
   CheckpointState state = CheckpointState::kPartial;
   CommitRecord commit;  // of a committed one
   std::string problem;  // of a damaged one
+  bool pinned = false;  // pin.h
 };
 
 // Newest first (by step, then attempt). Committed means that COMMIT is valid and names this folder;
@@ -55,14 +56,17 @@ absl::Status WriteLatest(const std::string& root, CheckpointId id,
 
 struct PruneOptions {
   uint32_t keep = 3;                 // committed ones kept, see Prune; 0 = all
-  std::vector<CheckpointId> pinned;  // never deleted
+  uint64_t keep_every = 0;           // and those whose step is a multiple of it; 0 = none
+  std::vector<CheckpointId> pinned;  // never deleted; nor is one with the file PINNED (pin.h)
   uint64_t current_attempt = 0;      // partial folders of attempts below this are deleted
   VerifyDepth proof = VerifyDepth::kEverything;  // what "verified" means below
+  bool only_plan = false;                        // tells what would be deleted, touches nothing
 };
 
 struct PruneReport {
   std::vector<CheckpointId> deleted;  // committed ones
   std::vector<CheckpointId> swept;    // partial and damaged ones
+  std::vector<CheckpointId> spared;   // older ones kept by a pin or by keep_every
   std::string kept_for_safety;        // why nothing committed was deleted, if so
 };
 

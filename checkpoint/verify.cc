@@ -6,6 +6,7 @@
 
 #include "checkpoint/chunk_reader.h"
 #include "checkpoint/digest.h"
+#include "checkpoint/pin.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/store.h"
 #include "common/status.h"
@@ -88,7 +89,8 @@ class Verifier {
     for (const FolderEntry& entry : top.ok() ? *top : std::vector<FolderEntry>()) {
       // A crash between link() and unlink() leaves .tmp-COMMIT: the same file under a second name.
       const bool ours = entry.name == "COMMIT" || entry.name == "manifest.json" ||
-                        entry.name == "data" || entry.name.starts_with(".tmp-");
+                        entry.name == "data" || entry.name == kPinFile ||
+                        entry.name.starts_with(".tmp-");
       if (!ours) Problem(DataLoss("{}/{} does not belong there", folder_, entry.name));
     }
     for (const FolderEntry& entry : data.ok() ? *data : std::vector<FolderEntry>()) {

@@ -35,11 +35,11 @@ std::string CheckpointRefTable(const v1::Job& job, const std::string& margin) {
 }
 
 std::string CheckpointEntryTable(const std::vector<checkpoint::CheckpointEntry>& entries) {
-  Table table({"STEP", "ATTEMPT", "STATE", "FOLDER", "PROBLEM"});
+  Table table({"STEP", "ATTEMPT", "STATE", "PINNED", "FOLDER", "PROBLEM"});
   for (const checkpoint::CheckpointEntry& entry : entries) {
     table.AddRow({std::to_string(entry.id.step), std::to_string(entry.id.attempt),
-                  checkpoint::CheckpointStateText(entry.state), entry.path,
-                  entry.problem.empty() ? "-" : entry.problem});
+                  checkpoint::CheckpointStateText(entry.state), entry.pinned ? "yes" : "-",
+                  entry.path, entry.problem.empty() ? "-" : entry.problem});
   }
   return table.Text();
 }

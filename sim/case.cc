@@ -156,9 +156,11 @@ absl::Status SetJobField(JobKind& kind, const std::string& name, const std::stri
       {"priority", &JobKind::priority},     {"array", &JobKind::array},
       {"spares", &JobKind::spares}};
   static const std::vector<std::pair<const char*, double JobKind::*>> chances = {
-      {"weight", &JobKind::weight},       {"broken", &JobKind::broken},   {"bug", &JobKind::bug},
-      {"shrinks", &JobKind::shrinks},     {"depends", &JobKind::depends}, {"held", &JobKind::held},
-      {"exclusive", &JobKind::exclusive}, {"lend", &JobKind::lend}};
+      {"weight", &JobKind::weight},   {"broken", &JobKind::broken},
+      {"bug", &JobKind::bug},         {"panic", &JobKind::panic},
+      {"shrinks", &JobKind::shrinks}, {"depends", &JobKind::depends},
+      {"held", &JobKind::held},       {"exclusive", &JobKind::exclusive},
+      {"lend", &JobKind::lend}};
   for (const auto& [key, member] : counts) {
     if (name != key) continue;
     MUSTER_ASSIGN_OR_RETURN(kind.*member, RangeOf(value, NumberOf));

@@ -42,6 +42,7 @@ struct JobKind {
   std::string queue;
   double broken = 0;   // the chance that its ranks fail at start every time
   double bug = 0;      // the chance that a rank fails in one of its steps, every time
+  double panic = 0;    // the chance that it takes a machine down in one of its steps, every time
   double shrinks = 0;  // the chance that its data axis may get shorter
   double depends = 0;
   double held = 0;

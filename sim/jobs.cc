@@ -56,6 +56,10 @@ JobDraw DrawJob(const Case& conf, Random& dice, uint64_t number, uint64_t newest
     const uint64_t at = 1 + dice.Below(spec.train().steps());
     spec.mutable_train()->mutable_data()->set_path(fmt::format("bug {}", at));
   }
+  if (kind.panic > 0 && dice.Chance(kind.panic)) {
+    const uint64_t at = 1 + dice.Below(spec.train().steps());
+    spec.mutable_train()->mutable_data()->set_path(fmt::format("panic {}", at));
+  }
   if (kind.shrinks > 0 && dice.Chance(kind.shrinks)) {
     spec.mutable_mesh(0)->set_min(1 + static_cast<uint32_t>(dice.Below(data->size())));
     // A batch that some sizes divide and some do not.

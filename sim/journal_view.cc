@@ -221,6 +221,12 @@ std::string JournalView::TakeStarted(const v1::AttemptStarted& started) {
         "brought nothing",
         started.attempt(), id, job.fruitless);
   }
+  if (job.losses >= 10 * FailuresMax(job.spec)) {
+    return fmt::format(
+        "progress: attempt {} of job {} starts after {} losses of nodes in a row "
+        "that brought nothing",
+        started.attempt(), id, job.losses);
+  }
   if (const std::string why = WhyNotMesh(job.spec, started); !why.empty()) {
     return fmt::format("records: attempt {} of job {}: {}", started.attempt(), id, why);
   }
@@ -276,8 +282,11 @@ std::string JournalView::TakeEnded(const v1::AttemptEnded& ended) {
   job.best_step = std::max(job.best_step, ended.last_step());
   if (progress) {
     job.fruitless = 0;
+    job.losses = 0;
   } else if (ended.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED) {
     ++job.fruitless;
+  } else if (ended.outcome() == v1::ATTEMPT_OUTCOME_NODE_LOST) {
+    ++job.losses;
   }
   job.live_attempt = 0;
   job.slots = 0;

@@ -56,6 +56,7 @@ class JournalView {
     uint64_t best_step = 0;     // any attempt finished
     uint64_t best_commit = 0;
     uint64_t fruitless = 0;  // failures of ranks in a row, with neither bettered
+    uint64_t losses = 0;     // of nodes, the same
     int64_t grown_ms = 0;    // when it was last stopped to take more; 0 = never
     std::set<std::pair<uint64_t, uint64_t>> good;  // committed, not marked bad: step, attempt
     std::set<std::pair<uint64_t, uint64_t>> bad;

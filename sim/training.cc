@@ -9,6 +9,7 @@
 #include "common/check.h"
 #include "sim/coordinator_process.h"
 #include "sim/journal_view.h"
+#include "sim/node.h"
 #include "sim/shim.h"
 #include "sim/storage.h"
 #include "sim/world.h"
@@ -36,9 +37,9 @@ uint64_t HashOf(const v1::StartRanks& start) {
   return hash;
 }
 
-// "bug 7" → 7
-uint64_t BugOf(const std::string& path) {
-  return path.rfind("bug ", 0) == 0 ? std::stoull(path.substr(4)) : 0;
+// "bug 7", "bug " → 7
+uint64_t StepAfter(const std::string& path, const std::string& word) {
+  return path.rfind(word, 0) == 0 ? std::stoull(path.substr(word.size())) : 0;
 }
 
 }  // namespace
@@ -66,7 +67,8 @@ Training::Training(World* world, const v1::StartRanks& start, const v1::GangOrde
       keep_(gang.spec().checkpoint().keep()),
       step_span_(std::max<Micros>(1, static_cast<Micros>(gang.spec().train().seed()))),
       broken_(gang.spec().train().data().path() == "broken"),
-      bug_(BugOf(gang.spec().train().data().path())),
+      bug_(StepAfter(gang.spec().train().data().path(), "bug ")),
+      panic_(StepAfter(gang.spec().train().data().path(), "panic ")),
       nonce_(world->dice.Next()),
       resume_(gang.resume().begin(), gang.resume().end()) {
   CheckOrder(gang);
@@ -157,6 +159,7 @@ void Training::PlanNext() {
   if (save_every_ > 0) next = std::min(next, (step / save_every_ + 1) * save_every_);
   if (stop_asked_) next = std::min(next, step + 1);
   if (bug_ > 0) next = std::min(next, bug_);
+  if (panic_ > 0) next = std::min(next, panic_);
   const Micros at = base_at_ + static_cast<Micros>(next - base_) * step_span_;
   world_->agenda.At(at, [this, turn = ++turn_, next] {
     if (turn == turn_ && state_ == State::kStepping) Reach(next);
@@ -169,6 +172,7 @@ void Training::Reach(uint64_t step) {
     state_ = State::kEnding;
     return End(1);
   }
+  if (step == panic_) return Panic();
   const bool last = step >= target_ || stop_asked_;
   if (!last) {
     Save(step);
@@ -180,6 +184,18 @@ void Training::Reach(uint64_t step) {
   if (save_every_ == 0) return End(end_code_);
   reached_end_ = true;
   if (saving_ == 0) Save(step);  // else it follows the one under way
+}
+
+void Training::Panic() {
+  frozen_step_ = panic_ - 1;
+  state_ = State::kHung;
+  ++turn_;
+  const Shim* root = Root();
+  if (root == nullptr) return;
+  Node* node = &root->node();
+  world_->CountFault("program.panic");
+  world_->agenda.After(kMilli, [node] { node->PowerOff(); });
+  world_->agenda.After(2 * world_->conf.dead_after, [node] { node->PowerOn(); });
 }
 
 Shim* Training::Root() const {

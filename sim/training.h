@@ -47,6 +47,7 @@ class Training {
   void Save(uint64_t step);
   void Written(uint64_t step);
   void End(int code);
+  void Panic();
   Shim* Root() const;  // holds rank 0; nullptr = gone
   std::string ManifestOf(uint64_t step) const;
   bool Unreadable(const v1::CheckpointRef& ref) const;
@@ -62,7 +63,8 @@ class Training {
   const uint64_t keep_;
   const Micros step_span_;
   const bool broken_;
-  const uint64_t bug_;  // the step it never finishes; 0 = none
+  const uint64_t bug_;    // the step it never finishes; 0 = none
+  const uint64_t panic_;  // the step in which the machine of rank 0 goes down; 0 = none
   const uint64_t nonce_;
   const std::vector<v1::CheckpointRef> resume_;
   std::vector<Shim*> shims_;

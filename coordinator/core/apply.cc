@@ -114,6 +114,7 @@ void ApplyAttemptStopping(ClusterState& state, const v1::Record& record) {
   const v1::AttemptStopping& stopping = record.attempt_stopping();
   Attempt& attempt = LiveOf(JobOf(state, stopping.job_id()), stopping.attempt());
   state.time_limits.Clear(JobId(stopping.job_id()));
+  state.settling.Clear(JobId(stopping.job_id()));
   state.plan_needed = true;  // when its slots come free is another time now
   attempt.facts.set_state(v1::ATTEMPT_STATE_STOPPING);
   attempt.facts.set_outcome(stopping.outcome());
@@ -145,13 +146,19 @@ bool CountProgress(Job& job, const Attempt& attempt) {
     job.fruitless = 0;
     job.first_error.clear();
     job.failure_row.Clear();
-  } else if (attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED) {
-    if (job.fruitless++ == 0) job.first_error = CauseWithLastLine(attempt.facts.cause());
+  } else {
+    const bool ranks_failed = attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED;
+    if (ranks_failed && job.fruitless++ == 0) {
+      job.first_error = CauseWithLastLine(attempt.facts.cause());
+    }
     job.failure_row.Add({.outcome = attempt.facts.outcome(),
                          .node = NodeId(attempt.facts.cause().node()),
                          .phase = attempt.facts.cause().phase(),
                          .first_step = attempt.facts.first_step(),
-                         .last_step = attempt.facts.last_step()},
+                         .last_step = attempt.facts.last_step(),
+                         .text = attempt.facts.cause().text(),
+                         .start_unix_ms = attempt.facts.start_unix_ms(),
+                         .unix_ms = attempt.facts.failure_unix_ms()},
                         job.checkpoints);
   }
   job.not_before_unix_ms =
@@ -189,6 +196,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_load_seconds(ended.load_seconds());
   attempt.facts.set_straggler_seconds(ended.straggler_seconds());
   state.time_limits.Clear(job.id);
+  state.settling.Clear(job.id);
   GiveRoomBack(state, job);
   if (!KeepsSpares(ended.outcome()) || job.suspended || job.requeued) GiveSparesBack(state, job);
   state.queues.FreeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
@@ -203,7 +211,9 @@ void ApplyAttemptMilestone(ClusterState& state, const v1::Record& record) {
   const v1::AttemptMilestone& reached = record.attempt_milestone();
   Attempt& attempt = LiveOf(JobOf(state, reached.job_id()), reached.attempt());
   if (reached.caught_up()) {
-    attempt.facts.set_caught_up_unix_ms(record.time_unix_ms());
+    const int64_t since_ms = reached.since_unix_ms();
+    attempt.facts.set_caught_up_unix_ms(since_ms > 0 ? since_ms : record.time_unix_ms());
+    state.settling.Clear(JobId(reached.job_id()));
   } else if (reached.first_step()) {
     attempt.facts.set_first_step(reached.step());
     attempt.facts.set_first_step_unix_ms(record.time_unix_ms());
@@ -211,6 +221,10 @@ void ApplyAttemptMilestone(ClusterState& state, const v1::Record& record) {
     attempt.facts.set_state(v1::ATTEMPT_STATE_RUNNING);
     if (!attempt.facts.mesh().empty()) state.plan_needed = true;  // it may grow from some time on
     attempt.facts.set_running_unix_ms(record.time_unix_ms());
+    if (attempt.facts.number() > 1 && JobOf(state, reached.job_id()).TellsNoSteps()) {
+      state.settling.Set(JobId(reached.job_id()),
+                         absl::FromUnixMillis(record.time_unix_ms()) + state.options.settled_after);
+    }
   }
 }
 

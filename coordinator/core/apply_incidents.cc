@@ -136,8 +136,9 @@ void Resolve(ClusterState& state, IncidentEntry& entry, HitJob& hit, v1::Inciden
 void ApplyMilestone(ClusterState& state, IncidentEntry& entry, HitJob& hit,
                     const v1::AttemptMilestone& reached, int64_t now_ms) {
   if (reached.caught_up()) {
-    hit.view.set_resumed_unix_ms(now_ms);
-    Resolve(state, entry, hit, v1::INCIDENT_STATE_RESUMED, now_ms);
+    const int64_t at_ms = reached.since_unix_ms() > 0 ? reached.since_unix_ms() : now_ms;
+    hit.view.set_resumed_unix_ms(at_ms);
+    Resolve(state, entry, hit, v1::INCIDENT_STATE_RESUMED, at_ms);
   } else if (reached.first_step()) {
     const uint64_t again = hit.stood > reached.step() ? hit.stood - reached.step() : 0;
     hit.view.set_steps_lost(std::max(hit.view.steps_lost(), again));

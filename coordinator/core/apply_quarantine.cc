@@ -108,17 +108,8 @@ void NoteAttemptStopping(ClusterState& state, const Job& job, const v1::Record& 
   const bool lost = stopping.outcome() == v1::ATTEMPT_OUTCOME_NODE_LOST;
   // A loss counted when the node died, if it did: back at once without its ranks, it was restarted.
   if (!lost) {
-    Fault fault;
-    fault.kind = accusation->kind;
-    fault.weight = accusation->weight;
-    fault.unix_ms = record.time_unix_ms();
-    fault.jobs = {job.id.value()};
-    fault.group = GroupOf(job);
-    fault.attempt = stopping.attempt();
-    fault.incident = stopping.incident();
-    fault.program = program;
-    fault.text = TextOf(stopping.cause());
-    AddFault(node->health, std::move(fault), state.options.quarantine);
+    AddFault(node->health, FaultOf(job, stopping, *accusation, record.time_unix_ms()),
+             state.options.quarantine);
     state.quarantine.accused.insert(node->name);
   } else {
     for (Fault& fault : node->health.faults) {
@@ -132,6 +123,21 @@ void NoteAttemptStopping(ClusterState& state, const Job& job, const v1::Record& 
       state.quarantine.streaks.Failed(program, WayOf(stopping), node->name, record.time_unix_ms());
   state.quarantine.named[key] = {node->name, new_in_row};
   MaybeTakeBack(state, program);
+}
+
+Fault FaultOf(const Job& job, const v1::AttemptStopping& stopping, const Accusation& accusation,
+              int64_t unix_ms) {
+  Fault fault;
+  fault.kind = accusation.kind;
+  fault.weight = accusation.weight;
+  fault.unix_ms = unix_ms;
+  fault.jobs = {job.id.value()};
+  fault.group = GroupOf(job);
+  fault.attempt = stopping.attempt();
+  fault.incident = stopping.incident();
+  fault.program = ProgramOf(job.spec);
+  fault.text = TextOf(stopping.cause());
+  return fault;
 }
 
 void NoteAttemptEnded(ClusterState& state, const Job& job, const Attempt& attempt, bool fruitful) {

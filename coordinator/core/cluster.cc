@@ -36,6 +36,7 @@ void OnStart(Turn& turn, const Start& start) {
 void OnTick(Turn& turn) {
   CheckLeases(turn);
   CheckMissingShares(turn);
+  CheckSettled(turn);
   CheckTimeLimits(turn);
   SendDueOrders(turn);
 }
@@ -89,7 +90,8 @@ Outcome Cluster::Step(const Input& input, absl::Time now) {
 absl::Time Cluster::WakeAt() const {
   if (!state_->started) return absl::InfiniteFuture();
   return std::min({state_->leases.next(), state_->missing_shares.next(), state_->orders.next(),
-                   state_->time_limits.next(), state_->quarantine.due.next(), PlanDue(*state_)});
+                   state_->settling.next(), state_->time_limits.next(),
+                   state_->quarantine.due.next(), PlanDue(*state_)});
 }
 
 void Cluster::Apply(const v1::Record& record) {

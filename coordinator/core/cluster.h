@@ -62,6 +62,8 @@ struct Options {
   // Nodes of one rack (or nvlink segment, or pod) lost within so long are one incident.
   absl::Duration correlate_within = absl::Seconds(10);
   size_t incidents_kept = 10'000;  // of those that are over
+  // A program that tells no steps is well again once all its ranks ran for so long.
+  absl::Duration settled_after = absl::Seconds(10);
   // Status pages standing still for so long are a hang, when the job does not say.
   absl::Duration hang_after = absl::Minutes(1);
   QuarantineOptions quarantine;

@@ -44,14 +44,13 @@ int64_t DownSince(const Job& job, const Attempt& attempt) {
 }
 
 // "incident 7: ..." when this record ended the job's part of it; else empty.
-std::string RepairedText(const ClusterState& state, const Job& job, const Attempt& attempt,
-                         int64_t now_ms) {
+std::string RepairedText(const ClusterState& state, const Job& job, const Attempt& attempt) {
   for (auto at = job.attempts.rbegin(); at != job.attempts.rend(); ++at) {
     const IncidentEntry* entry = state.incidents.Find(at->facts.incident());
     if (entry == nullptr) continue;
     const HitJob& hit = entry->jobs.at(job.id);
-    const bool now =
-        hit.view.next_attempt() == attempt.facts.number() && hit.view.resumed_unix_ms() == now_ms;
+    const bool now = hit.view.next_attempt() == attempt.facts.number() &&
+                     hit.view.resumed_unix_ms() == attempt.facts.caught_up_unix_ms();
     return now ? fmt::format("incident {}: {}", entry->facts.id(),
                              IncidentTextOf(state, *entry, hit))
                : "";
@@ -64,14 +63,15 @@ void Milestone(const ClusterState& state, const Job& job, const Attempt& attempt
   const v1::AttemptMilestone& reached = record.attempt_milestone();
   const std::string since_start = SpanText(attempt.facts.start_unix_ms(), record.time_unix_ms());
   if (reached.caught_up()) {
-    const std::string text = RepairedText(state, job, attempt, record.time_unix_ms());
+    const std::string text = RepairedText(state, job, attempt);
     if (text.empty()) return;
     event.set_kind(v1::EVENT_KIND_REPAIRED);
     event.set_text(text);
   } else if (!reached.first_step()) {
     event.set_kind(v1::EVENT_KIND_RUNNING);
-    event.set_text(
-        fmt::format("running: {} up after {}", MeshText(MeshOf(job, attempt)), since_start));
+    const bool again = attempt.facts.number() > 1 && job.TellsNoSteps();
+    event.set_text(fmt::format("{}: {} up after {}", again ? "started again" : "running",
+                               MeshText(MeshOf(job, attempt)), since_start));
   } else if (attempt.facts.number() == 1) {
     event.set_kind(v1::EVENT_KIND_FIRST_STEP);
     event.set_text(fmt::format("first step finished after {}", since_start));

@@ -40,13 +40,14 @@ constexpr std::array<std::string_view, 22> kEchoWords = {"connection reset",
                                                          "proc_failed",
                                                          "collective operation timeout"};
 
-constexpr std::array<std::string_view, 16> kOwnWords = {"traceback (most recent call last)",
+constexpr std::array<std::string_view, 17> kOwnWords = {"traceback (most recent call last)",
                                                         "segmentation fault",
                                                         "bus error",
                                                         "assert",
                                                         "check failed",
                                                         "cuda error",
                                                         "ecc error",
+                                                        "silent data corruption",
                                                         "xid",
                                                         "out of memory",
                                                         "bad_alloc",
@@ -57,8 +58,13 @@ constexpr std::array<std::string_view, 16> kOwnWords = {"traceback (most recent 
                                                         "no space left",
                                                         "not a number"};
 
-constexpr std::array<std::string_view, 6> kDeviceWords = {
-    "cuda error", "ecc error", "xid", "nvlink error", "uncorrectable", "device-side hardware"};
+constexpr std::array<std::string_view, 7> kDeviceWords = {"cuda error",
+                                                          "ecc error",
+                                                          "xid",
+                                                          "nvlink error",
+                                                          "uncorrectable",
+                                                          "device-side hardware",
+                                                          "silent data corruption"};
 
 std::string Lower(const std::string& text) {
   std::string lower = text;

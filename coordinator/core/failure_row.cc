@@ -41,6 +41,15 @@ const v1::CheckpointRef* ResumedFrom(const FailedAttempt& failed,
 }  // namespace
 
 void FailureRow::Add(const FailedAttempt& failed, const CheckpointLedger& checkpoints) {
+  if (failed.outcome == v1::ATTEMPT_OUTCOME_NODE_LOST) {
+    if (losses_++ == 0) {
+      first_loss_ = failed.text;
+      losses_from_ms_ = failed.start_unix_ms;
+    }
+    losses_until_ms_ = std::max(losses_from_ms_, failed.unix_ms);
+    if (!failed.node.value().empty()) Insert(lost_, failed.node);
+    return;
+  }
   if (failed.outcome != v1::ATTEMPT_OUTCOME_RANK_FAILED) return;
   if (!failed.node.value().empty()) {
     if (failed.node == last_) Insert(accused_, failed.node);

@@ -19,6 +19,9 @@ struct FailedAttempt {
   v1::Phase phase = v1::PHASE_UNSPECIFIED;  // it was in
   uint64_t first_step = 0;                  // resumed from, as far as it said; 0 = it did not
   uint64_t last_step = 0;
+  std::string text;  // what happened
+  int64_t start_unix_ms = 0;
+  int64_t unix_ms = 0;  // of the failure
 };
 
 class FailureRow {
@@ -33,6 +36,12 @@ class FailureRow {
   const std::vector<NodeId>& accused() const { return accused_; }
   // Every node where a rank failed first; by name.
   const std::vector<NodeId>& nodes() const { return nodes_; }
+  // Attempts that ended because a node was lost, whichever; where, by name; what the first was.
+  uint32_t losses() const { return losses_; }
+  const std::vector<NodeId>& lost() const { return lost_; }
+  const std::string& first_loss() const { return first_loss_; }
+  // From the start of the first of those attempts to the newest loss.
+  int64_t losses_took_ms() const { return losses_until_ms_ - losses_from_ms_; }
   // Attempts in a row that resumed from this checkpoint and finished no step beyond it.
   uint32_t FailedResumes(const v1::CheckpointRef& ref) const {
     return ref.step() == step_ && ref.attempt() == attempt_ ? resumes_ : 0;
@@ -44,6 +53,10 @@ class FailureRow {
   NodeId last_;
   uint64_t step_ = 0, attempt_ = 0;  // of the checkpoint
   uint32_t resumes_ = 0;
+  uint32_t losses_ = 0;
+  std::vector<NodeId> lost_;
+  std::string first_loss_;
+  int64_t losses_from_ms_ = 0, losses_until_ms_ = 0;
 };
 
 }  // namespace muster::coordinator::core

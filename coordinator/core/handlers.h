@@ -24,6 +24,9 @@ void OnPruned(Turn& turn, const v1::CheckpointsPruned& pruned);
 
 // judge_nodes.cc: who is quarantined, tested and let back in. After every input.
 void JudgeNodes(Turn& turn);
+// Will it take the node that the failure names from work, once the failure is recorded? Of the
+// first failure of an attempt.
+bool WillQuarantine(const ClusterState& state, const Job& job, const v1::AttemptStopping& stopping);
 void OnTestReport(Turn& turn, Node& node, const v1::NodeTestReport& report);
 
 // What callers ask for: submit.cc, cancel.cc, control.cc, scale.cc, queues.cc, admission.cc,
@@ -63,6 +66,9 @@ void SendStop(Turn& turn, const Node& node, AttemptKey key, absl::Duration grace
               const std::string& reason);
 void SendRelease(Turn& turn, const Node& node, AttemptKey key);
 void OnVaultJobs(Turn& turn, const Node& node, const v1::WorkerHeartbeat& heartbeat);
+
+// settled.cc: programs that tell no steps, and run on.
+void CheckSettled(Turn& turn);
 
 // time_limits.cc
 void CheckTimeLimits(Turn& turn);

@@ -47,7 +47,11 @@ std::string OutcomeOf(const ClusterState& state, const HitJob& hit) {
   if (hit.view.state() == v1::INCIDENT_STATE_FAILED) return "given up: " + hit.end_reason;
   if (hit.phase != RepairPhase::kOver) {
     const std::string waits = WaitsFor(state, hit);
-    return waits.empty() ? "being repaired" : waits;
+    if (!waits.empty()) return waits;
+    // Whether that helped, only time tells.
+    const Job& job = *state.jobs.Find(JobId(hit.view.job_id()));
+    const bool runs = hit.phase == RepairPhase::kLoad && job.TellsNoSteps();
+    return runs ? "started again" : "being repaired";
   }
   if (hit.view.resumed_unix_ms() == 0) return "the job ended meanwhile: " + hit.end_reason;
   const auto& actions = hit.view.actions();

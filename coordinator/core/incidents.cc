@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kEvidenceMax = 64;
 constexpr int kLinesOfOthers = 3;
+constexpr size_t kEarlierMax = 16;    // failures of a job that count when one is blamed
+constexpr size_t kAttemptsBack = 64;  // no older attempt is looked at
 
 bool FailedAlready(const Attempt& attempt) {
   return attempt.stopping() && (attempt.facts.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED ||
@@ -83,15 +85,20 @@ int64_t BeganMs(const ClusterState& state, const v1::Evidence& root) {
   return std::clamp(told_ms, std::min(before_ms, now_ms), now_ms);
 }
 
+// The newest ones, oldest first.
 std::vector<v1::FailureCause> EarlierCauses(const Job& job, uint64_t before) {
   std::vector<v1::FailureCause> causes;
-  for (const Attempt& attempt : job.attempts) {
-    if (attempt.facts.number() >= before) break;
-    const v1::AttemptOutcome outcome = attempt.facts.outcome();
+  size_t left = kAttemptsBack;
+  for (auto at = job.attempts.rbegin(); at != job.attempts.rend() && left > 0; ++at) {
+    if (at->facts.number() >= before) continue;
+    --left;
+    const v1::AttemptOutcome outcome = at->facts.outcome();
     if (outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED || outcome == v1::ATTEMPT_OUTCOME_NODE_LOST) {
-      causes.push_back(attempt.facts.cause());
+      causes.push_back(at->facts.cause());
     }
+    if (causes.size() == kEarlierMax) break;
   }
+  std::reverse(causes.begin(), causes.end());
   return causes;
 }
 

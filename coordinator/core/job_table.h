@@ -74,6 +74,8 @@ struct Job {
 
   bool ended() const { return end_state != v1::JOB_STATE_UNSPECIFIED; }
   v1::JobState State() const;
+  // A program that never said that it finished a step: whether it gets on, only time tells.
+  bool TellsNoSteps() const { return !spec.has_train() && best_step == 0; }
   void SetSpec(v1::JobSpec chosen);
   void ForgetWait();
   Attempt* LiveAttempt();

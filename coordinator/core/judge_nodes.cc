@@ -137,6 +137,25 @@ void OnTimeUp(Turn& turn, Node& node) {
 
 }  // namespace
 
+bool WillQuarantine(const ClusterState& state, const Job& job,
+                    const v1::AttemptStopping& stopping) {
+  const std::optional<Accusation> accusation = AccusationOf(stopping);
+  const Node* node = state.nodes.Find(NodeId(stopping.cause().node()));
+  if (!accusation || node == nullptr || stopping.outcome() == v1::ATTEMPT_OUTCOME_NODE_LOST) {
+    return false;
+  }
+  const QuarantineOptions& options = state.options.quarantine;
+  const int64_t now_ms = absl::ToUnixMillis(state.now);
+  const uint64_t program = ProgramOf(job.spec);
+  NodeHealth health = node->health;
+  AddFault(health, FaultOf(job, stopping, *accusation, now_ms), options);
+  const size_t row =
+      state.quarantine.streaks.NodesWith(program, WayOf(stopping), node->name).size();
+  if (row >= kEverywhere) TakeBack(health, program, row >= kEverywhereLost, "");
+  if (Score(health, now_ms, options) < options.guilty_score) return false;
+  return NextQuarantine(FactsOf(state, *node), QuarantineInput::kGuilty) == v1::QUARANTINE_COOLING;
+}
+
 void JudgeNodes(Turn& turn) {
   ClusterState& state = turn.state();
   const QuarantineOptions& options = state.options.quarantine;

@@ -5,6 +5,12 @@
 namespace muster::coordinator::core {
 namespace {
 
+// Times `failures_max`: where losses of nodes end a job if machines do not explain them, and in any
+// case.
+constexpr uint32_t kLossesMany = 3;
+constexpr uint32_t kLossesMost = 10;
+constexpr double kLossesUnexplained = 10;  // so many for each that had to be expected
+
 std::string FromText(const Situation& situation, const Repair& repair) {
   if (repair.from_the_start || !situation.has_checkpoint) return "from the start";
   return fmt::format("from step {}",
@@ -41,7 +47,10 @@ std::string PlaceText(const Situation& situation, const Repair& repair) {
                              ? ""
                              : fmt::format(", even for data {}, its minimum", situation.data_min));
     case v1::RUNG_STOP:
-      return fmt::format("giving up after {} without progress", situation.failures);
+      return situation.ranks_failed
+                 ? fmt::format("giving up after {} without progress", situation.failures)
+                 : fmt::format("giving up after {} losses of nodes without progress",
+                               situation.losses);
     case v1::RUNG_RESTART:
     case v1::RUNG_UNSPECIFIED:
     case v1::Rung_INT_MIN_SENTINEL_DO_NOT_USE_:
@@ -74,6 +83,14 @@ v1::Rung PlaceRung(const Situation& situation, bool* without_accused) {
 
 }  // namespace
 
+bool IsHopeless(const Situation& situation) {
+  if (situation.ranks_failed && situation.failures >= situation.failures_max) return true;
+  const uint64_t many = uint64_t{kLossesMany} * situation.failures_max;
+  const uint64_t most = uint64_t{kLossesMost} * situation.failures_max;
+  const bool unexplained = situation.losses >= kLossesUnexplained * situation.losses_expected;
+  return situation.losses >= most || (situation.losses >= many && unexplained);
+}
+
 bool MarksNewestBad(const Situation& situation) {
   if (!situation.has_checkpoint || situation.failed_resumes < kFailedResumesMax) return false;
   return situation.has_older || situation.newest_step <= situation.save_every;
@@ -81,7 +98,7 @@ bool MarksNewestBad(const Situation& situation) {
 
 Repair ChooseRepair(const Situation& situation) {
   Repair repair;
-  if (situation.ranks_failed && situation.failures >= situation.failures_max) {
+  if (IsHopeless(situation)) {
     repair.rung = v1::RUNG_STOP;
     repair.reason = PlaceText(situation, repair);
     return repair;

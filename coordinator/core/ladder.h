@@ -22,10 +22,14 @@ struct Situation {
   uint32_t nodes_lost = 0;   // of the attempt, that the next one cannot use
   std::string lost;          // their names, or of one of them
   std::string accused;       // the node whose rank failed first each time; empty = none
-  bool ranks_failed = true;  // a rank failed by itself; only these failures are counted
+  bool ranks_failed = true;  // a rank failed by itself; `failures` counts only these
   // In a row without progress, this one included; one that made progress is not in the row.
   uint32_t failures = 1;
   uint32_t failures_max = 3;  // recovery.attempts_without_progress
+  // Losses of nodes in a row without progress, this one included, and how many of them the failures
+  // of the cluster's machines explain.
+  uint32_t losses = 0;
+  double losses_expected = 0;
   // Checkpoints.
   bool has_checkpoint = false;
   uint64_t newest_step = 0;     // of the newest committed one that is not marked bad
@@ -55,6 +59,11 @@ struct Repair {
 constexpr uint32_t kFailedResumesMax = 2;
 
 Repair ChooseRepair(const Situation& situation);
+
+// Too much in a row brought nothing: another attempt would be one of many. Losses of nodes speak
+// against the program only when there are far more of them than machines fail by themselves; but
+// nothing goes on for ever.
+bool IsHopeless(const Situation& situation);
 
 // Is the newest checkpoint to be given up? The last one only when a start from the beginning costs
 // no more than a failure just before the first save would have: it is no further than one interval.

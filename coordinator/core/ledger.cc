@@ -76,9 +76,8 @@ LedgerSum SumOf(const ClusterState& state, const v1::GetLedgerRequest& request) 
   const bool everything = cut.whole() && request.queue().empty() && request.user().empty();
   if (everything) {
     sum.Add(state.ledger_of_ended);
-    for (const std::set<JobId>* jobs :
-         {&state.jobs.queued(), &state.jobs.active(),
-          state.jobs.SetWith(v1::JOB_STATE_SUSPENDED)}) {
+    for (const std::set<JobId>* jobs : {&state.jobs.queued(), &state.jobs.active(),
+                                        state.jobs.SetWith(v1::JOB_STATE_SUSPENDED)}) {
       for (const JobId id : *jobs) sum.Add(*state.jobs.Find(id), now, cut);
     }
     return sum;

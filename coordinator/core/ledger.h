@@ -16,8 +16,7 @@ v1::Ledger LedgerOf(const ClusterState& state, const Job& job, bool full);
 
 // Errors: kInvalidArgument when more than one of job, node, queue and user is named, or the times
 // are none; kNotFound when what is named does not exist.
-absl::StatusOr<v1::Ledger> LedgerOf(const ClusterState& state,
-                                    const v1::GetLedgerRequest& request);
+absl::StatusOr<v1::Ledger> LedgerOf(const ClusterState& state, const v1::GetLedgerRequest& request);
 
 // Cost: O(jobs), but without bounds and names O(jobs that have not ended).
 LedgerSum SumOf(const ClusterState& state, const v1::GetLedgerRequest& request);

@@ -199,6 +199,15 @@ const std::set<NodeId>& Streaks::Nodes(uint64_t program) const {
   return streaks_.at(program).nodes;
 }
 
+std::set<NodeId> Streaks::NodesWith(uint64_t program, const std::string& way,
+                                    const NodeId& node) const {
+  std::set<NodeId> nodes;
+  const auto streak = streaks_.find(program);
+  if (streak != streaks_.end() && streak->second.way == way) nodes = streak->second.nodes;
+  nodes.insert(node);
+  return nodes;
+}
+
 void Streaks::Progressed(uint64_t program) { streaks_.erase(program); }
 
 std::string WayOf(const v1::AttemptStopping& stopping) {

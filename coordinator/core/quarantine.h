@@ -118,6 +118,8 @@ class Streaks {
   // It was another node.
   void Withdraw(uint64_t program, const NodeId& node);
   const std::set<NodeId>& Nodes(uint64_t program) const;
+  // What Failed and then Nodes would say.
+  std::set<NodeId> NodesWith(uint64_t program, const std::string& way, const NodeId& node) const;
   void Progressed(uint64_t program);
 
  private:

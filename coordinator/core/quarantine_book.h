@@ -41,6 +41,10 @@ void ApplyNodeTested(ClusterState& state, const v1::Record& record);
 void NoteNodeDied(ClusterState& state, Node& node, const v1::Record& record);
 // The attempt stops; a later record of the same attempt replaces what the first one said.
 void NoteAttemptStopping(ClusterState& state, const Job& job, const v1::Record& record);
+// What the failure adds to the health of the node it names; not for a loss, which counts with the
+// death of the node.
+Fault FaultOf(const Job& job, const v1::AttemptStopping& stopping, const Accusation& accusation,
+              int64_t unix_ms);
 // The attempt has ended; `fruitful`: with something that no attempt before it had.
 void NoteAttemptEnded(ClusterState& state, const Job& job, const Attempt& attempt, bool fruitful);
 

@@ -78,7 +78,7 @@ void SayRepair(const ClusterState& state, const Job& job, v1::AttemptStopping& s
     }
     return;
   }
-  const Repair repair = ChooseRepair(SituationOf(state, job, stopping.outcome(), stopping.cause()));
+  const Repair repair = ChooseRepair(SituationOf(state, job, stopping));
   stopping.set_rung(repair.rung);
   if (!IsFailure(stopping.outcome())) return;
   stopping.set_next(repair.rung == v1::RUNG_STOP
@@ -89,7 +89,7 @@ void SayRepair(const ClusterState& state, const Job& job, v1::AttemptStopping& s
 // Gives the newest checkpoint up when resumes from it keep failing.
 void MaybeStepBack(Turn& turn, const Job& job) {
   const Situation situation = CheckpointSituation(job);
-  if (!MarksNewestBad(situation) || job.fruitless >= FailuresMax(job.spec)) return;
+  if (!MarksNewestBad(situation) || IsGivenUp(turn.state(), job)) return;
   v1::Record record;
   v1::CheckpointMarkedBad* marked = record.mutable_checkpoint_marked_bad();
   marked->set_job_id(job.id.value());
@@ -101,16 +101,24 @@ void MaybeStepBack(Turn& turn, const Job& job) {
   turn.Record(std::move(record));
 }
 
+std::string NamesOf(const std::vector<NodeId>& nodes) {
+  std::vector<std::string> names;
+  for (const NodeId& node : nodes) names.push_back(node.value());
+  return FormatHostlist(names);
+}
+
 // Why the job is given up: the first failure, and what speaks for the program or the machine.
 std::string GivenUpText(const Job& job) {
+  if (job.fruitless < FailuresMax(job.spec)) {
+    return fmt::format(
+        "failed after {} losses of nodes without progress, of {}; first: {}; does the program take "
+        "its machines down?",
+        job.failure_row.losses(), NamesOf(job.failure_row.lost()), job.failure_row.first_loss());
+  }
   std::string text = fmt::format("failed after {} attempt{} without progress; first: {}",
                                  job.fruitless, job.fruitless == 1 ? "" : "s", job.first_error);
   const std::vector<NodeId>& nodes = job.failure_row.nodes();
-  if (nodes.size() > 1) {
-    std::vector<std::string> names;
-    for (const NodeId& node : nodes) names.push_back(node.value());
-    text += fmt::format("; it failed on {} alike", FormatHostlist(names));
-  }
+  if (nodes.size() > 1) text += fmt::format("; it failed on {} alike", NamesOf(nodes));
   const Situation situation = CheckpointSituation(job);
   if (situation.failed_resumes >= kFailedResumesMax && !MarksNewestBad(situation)) {
     text += fmt::format("; {} resumes from step {} failed, its only checkpoint",
@@ -151,12 +159,12 @@ void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::Fai
   stopping->set_outcome(outcome);
   *stopping->mutable_cause() = cause;
   stopping->set_grows(grows);
-  if (IsFailure(outcome) || outcome == v1::ATTEMPT_OUTCOME_DRAINED) {
-    SayRepair(turn.state(), job, *stopping);
-  }
   if (IsFailure(outcome)) {
     FillFailure(turn.state(), job, *attempt, stopping);
     attempt->has_new_evidence = false;
+  }
+  if (IsFailure(outcome) || outcome == v1::ATTEMPT_OUTCOME_DRAINED) {
+    SayRepair(turn.state(), job, *stopping);
   }
   turn.Record(std::move(record));
   for (Share& share : attempt->shares) share.next_order = absl::InfinitePast();
@@ -215,7 +223,7 @@ void MaybeEndJob(Turn& turn, Job& job) {
   } else if (!job.attempts.empty() &&
              job.attempts.back().facts.outcome() == v1::ATTEMPT_OUTCOME_TIME_LIMIT) {
     EndJob(turn, job, v1::JOB_STATE_FAILED, TimeLimitText(job));
-  } else if (job.fruitless >= FailuresMax(job.spec)) {
+  } else if (IsGivenUp(turn.state(), job)) {
     EndJob(turn, job, v1::JOB_STATE_FAILED, GivenUpText(job));
   }
 }

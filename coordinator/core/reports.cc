@@ -34,13 +34,11 @@ v1::Record MilestoneOf(const Job& job, const Attempt& attempt) {
   return record;
 }
 
-// It is again where the attempts before it had come. A program that tells no steps is there as soon
-// as it runs.
+// It is again where the attempts before it had come. Of programs that tell no steps: settled.cc.
 bool CaughtUp(const Job& job, const Attempt& attempt) {
   const v1::Attempt& facts = attempt.facts;
   if (facts.number() < 2 || facts.caught_up_unix_ms() != 0) return false;
-  if (facts.first_step_unix_ms() != 0) return attempt.progress.step() >= job.best_step;
-  return facts.state() == v1::ATTEMPT_STATE_RUNNING && !job.spec.has_train() && job.best_step == 0;
+  return facts.first_step_unix_ms() != 0 && attempt.progress.step() >= job.best_step;
 }
 
 void TakeProgress(Turn& turn, Job& job, Attempt& attempt, uint64_t updates_before) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/hostlist.h"
+#include "coordinator/core/handlers.h"
 #include "coordinator/core/resize.h"
 #include "coordinator/scheduler/place.h"
 #include "coordinator/scheduler/quota.h"
@@ -17,30 +18,35 @@ bool Contains(const std::vector<NodeId>& nodes, const NodeId& node) {
 }
 
 // The failure row as it will be once the attempt has ended.
-FailureRow RowAfter(const Job& job, const Attempt& attempt, v1::AttemptOutcome outcome,
-                    const v1::FailureCause& cause) {
+FailureRow RowAfter(const ClusterState& state, const Job& job, const Attempt& attempt,
+                    const v1::AttemptStopping& stopping) {
   FailureRow row = job.failure_row;
-  row.Add({.outcome = outcome,
-           .node = NodeId(cause.node()),
-           .phase = cause.phase(),
+  row.Add({.outcome = stopping.outcome(),
+           .node = NodeId(stopping.cause().node()),
+           .phase = stopping.cause().phase(),
            .first_step = std::max(attempt.facts.first_step(), attempt.progress.first_step()),
-           .last_step = attempt.progress.step()},
+           .last_step = attempt.progress.step(),
+           .text = stopping.cause().text(),
+           .start_unix_ms = attempt.facts.start_unix_ms(),
+           .unix_ms = absl::ToUnixMillis(state.now)},
           job.checkpoints);
   return row;
 }
 
-// The room there will be for the job once its attempt is gone.
-scheduler::Inventory WithoutTheAttempt(const ClusterState& state, const Job& job) {
+// The room there will be for the job once its attempt is gone, and the node (if any) quarantined.
+scheduler::Inventory WithoutTheAttempt(const ClusterState& state, const Job& job,
+                                       const NodeId* quarantined) {
   scheduler::Inventory inventory = state.inventory;
   for (const v1::NodeShare& share : job.attempts.back().facts.shares()) {
     inventory.Free(share, job.id, job.spec.resources().exclusive());
   }
+  if (quarantined != nullptr) inventory.SetUsable(inventory.Find(*quarantined), false, "");
   return inventory;
 }
 
 void LookForRoom(const ClusterState& state, const Job& job, const std::vector<NodeId>& accused,
-                 Situation& situation) {
-  const scheduler::Inventory inventory = WithoutTheAttempt(state, job);
+                 const NodeId* quarantined, Situation& situation) {
+  const scheduler::Inventory inventory = WithoutTheAttempt(state, job, quarantined);
   scheduler::Gang gang{job.id, &job.spec, &job.shape, scheduler::IsPreemptible(job.spec),
                        &job.attempts.back().facts.shares()};
   situation.room_with_accused = scheduler::Place(gang, inventory, nullptr).has_value();
@@ -64,7 +70,30 @@ void LookForRoom(const ClusterState& state, const Job& job, const std::vector<No
       });
 }
 
+// The losses of nodes in the row, and how many there had to be expected.
+void CountLosses(const ClusterState& state, const Job& job, const FailureRow& row,
+                 Situation& situation) {
+  situation.losses = row.losses();
+  if (row.losses() == 0) return;
+  const auto nodes = static_cast<uint64_t>(job.attempts.back().facts.shares_size());
+  situation.losses_expected =
+      static_cast<double>(row.losses_took_ms()) / 1e3 / state.failure_rate.MtbfSeconds(nodes);
+}
+
 }  // namespace
+
+bool IsGivenUp(const ClusterState& state, const Job& job) {
+  if (job.attempts.empty()) return false;
+  const v1::AttemptOutcome last = job.attempts.back().facts.outcome();
+  if (last != v1::ATTEMPT_OUTCOME_RANK_FAILED && last != v1::ATTEMPT_OUTCOME_NODE_LOST)
+    return false;
+  Situation situation;
+  situation.ranks_failed = last == v1::ATTEMPT_OUTCOME_RANK_FAILED;
+  situation.failures = job.fruitless;
+  situation.failures_max = FailuresMax(job.spec);
+  CountLosses(state, job, job.failure_row, situation);
+  return IsHopeless(situation);
+}
 
 uint32_t FailuresMax(const v1::JobSpec& spec) {
   const uint32_t chosen = spec.recovery().attempts_without_progress();
@@ -86,12 +115,14 @@ Situation CheckpointSituation(const Job& job) {
   return situation;
 }
 
-Situation SituationOf(const ClusterState& state, const Job& job, v1::AttemptOutcome outcome,
-                      const v1::FailureCause& cause) {
+Situation SituationOf(const ClusterState& state, const Job& job,
+                      const v1::AttemptStopping& stopping) {
   const Attempt& attempt = job.attempts.back();
   Situation situation = CheckpointSituation(job);
   situation.failures_max = FailuresMax(job.spec);
-  situation.ranks_failed = outcome == v1::ATTEMPT_OUTCOME_RANK_FAILED;
+  situation.ranks_failed = stopping.outcome() == v1::ATTEMPT_OUTCOME_RANK_FAILED;
+  const NodeId named(stopping.cause().node());
+  const bool quarantines = WillQuarantine(state, job, stopping);
   situation.can_reform = attempt.can_reform();
   situation.data_size = DataSizeOf(job.spec.mesh());
   if (!job.shorter.empty()) situation.data_min = job.shorter.back().data;
@@ -101,8 +132,9 @@ Situation SituationOf(const ClusterState& state, const Job& job, v1::AttemptOutc
     situation.failures = 0;
     situation.failed_resumes = 0;
   } else {
-    const FailureRow row = RowAfter(job, attempt, outcome, cause);
+    const FailureRow row = RowAfter(state, job, attempt, stopping);
     situation.failures = job.fruitless + (situation.ranks_failed ? 1 : 0);
+    CountLosses(state, job, row, situation);
     if (const v1::CheckpointRef* newest = job.checkpoints.NewestCommitted()) {
       situation.failed_resumes = row.FailedResumes(*newest);
     }
@@ -111,7 +143,7 @@ Situation SituationOf(const ClusterState& state, const Job& job, v1::AttemptOutc
   std::vector<std::string> lost, guilty;
   for (const v1::NodeShare& share : attempt.facts.shares()) {
     const scheduler::NodeIndex node = state.inventory.Find(NodeId(share.node()));
-    if (!state.inventory.usable(node)) {
+    if (!state.inventory.usable(node) || (quarantines && share.node() == named.value())) {
       lost.push_back(share.node());
     } else if (Contains(accused, NodeId(share.node()))) {
       guilty.push_back(share.node());
@@ -120,7 +152,9 @@ Situation SituationOf(const ClusterState& state, const Job& job, v1::AttemptOutc
   situation.nodes_lost = static_cast<uint32_t>(lost.size());
   if (!lost.empty()) situation.lost = FormatHostlist(lost);
   if (!guilty.empty()) situation.accused = FormatHostlist(guilty);
-  if (!lost.empty() || !guilty.empty()) LookForRoom(state, job, accused, situation);
+  if (!lost.empty() || !guilty.empty()) {
+    LookForRoom(state, job, accused, quarantines ? &named : nullptr, situation);
+  }
   return situation;
 }
 

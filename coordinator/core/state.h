@@ -64,6 +64,7 @@ struct ClusterState {
   NodeTable nodes;
   scheduler::Inventory inventory;  // room.h; usability is of this life only
   Timetable<JobId> time_limits;    // of attempts that are not being stopped
+  Timetable<JobId> settling;       // when to look whether the program is well again: settled.cc
   FailureRate failure_rate;
   uint64_t nodes_up = 0;      // joined and not dead
   std::set<JobId> shortened;  // with a live attempt on a shorter data axis than asked for

@@ -1,9 +1,9 @@
 // What a job's wall time went into, in the order it passed: the ledger before anything is added up.
 //
 // Stretches follow one another without gaps from the first placement to the end of the job, or to
-// now; inside one, every millisecond is in exactly one kind. What the trainer measured (steps, saves,
-// the load) has lengths but no places: within a stretch the kinds are mixed evenly, and the steps
-// that were lost are the last ones.
+// now; inside one, every millisecond is in exactly one kind. What the trainer measured (steps,
+// saves, the load) has lengths but no places: within a stretch the kinds are mixed evenly, and the
+// steps that were lost are the last ones.
 //
 // The surprising rule: measures never win over records. They are cut to the room the times of the
 // records leave, steps after the load and saves after the steps.

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "checkpoint/commit.h"
+#include "checkpoint/fingerprint.h"
 #include "checkpoint/load.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/shard.h"
@@ -64,7 +65,7 @@ int main(int argc, char** argv) {
     slices.push_back({box, tensors[i]});
     requests.push_back({box, back[i]});
   }
-  std::vector<double> write, read, copy;
+  std::vector<double> write, read, copy, print;
   for (size_t run = 0; run < repeat; ++run) {
     const muster::checkpoint::CheckpointId id{run + 1, 1};
     const auto prepared = muster::checkpoint::PrepareCheckpointFolder(root, id);
@@ -89,6 +90,13 @@ int main(int argc, char** argv) {
     begin = Seconds();
     for (size_t i = 0; i < back.size(); ++i) std::memcpy(back[i].data(), tensors[i].data(), each);
     copy.push_back(Seconds() - begin);
+    begin = Seconds();
+    uint64_t sum = 0;
+    for (const muster::checkpoint::Slice& slice : slices) {
+      sum += muster::checkpoint::Fingerprint(slice.box, slice.bytes);
+    }
+    print.push_back(Seconds() - begin);
+    CHECK(sum != 0, "a fingerprint of nothing");
   }
   std::filesystem::remove_all(root);
   const double bytes = static_cast<double>(each) * 8;
@@ -96,5 +104,6 @@ int main(int argc, char** argv) {
   Print("written, checksummed and durable", write, bytes);
   Print("read and verified", read, bytes);
   Print("memcpy into faulted pages", copy, bytes);
+  Print("fingerprint", print, bytes);
   return 0;
 }

@@ -35,6 +35,8 @@ void AddMoments(const Piece& piece, optim::Optimizer& optimizer, std::vector<Sec
 
 }  // namespace
 
+bool IsMoment(std::string_view tensor) { return tensor.starts_with("adamw."); }
+
 std::vector<checkpoint::Slice> SlicesOf(const std::vector<Section>& sections) {
   std::vector<checkpoint::Slice> slices;
   slices.reserve(sections.size());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/box.h"
@@ -19,6 +20,9 @@ struct Section {
   checkpoint::Box box;
   std::span<float> floats;
 };
+
+// Whether a checkpoint's tensor is a moment, not a parameter.
+bool IsMoment(std::string_view tensor);
 
 // The sections as the bytes a shard is made of.
 std::vector<checkpoint::Slice> SlicesOf(const std::vector<Section>& sections);

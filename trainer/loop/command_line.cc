@@ -44,13 +44,21 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   eval->add_option("--samples", line.eval.samples, "held-out windows")->check(CLI::PositiveNumber);
   eval->add_option("--batch", line.eval.batch, "windows at a time")->check(CLI::Range(1, 4096));
 
+  CLI::App* logits = app.add_subcommand(
+      "logits", "one JSON line per prompt: its tokens, and the logits of the next one");
+  logits->add_option("--checkpoint", line.logits.checkpoint, "a checkpoint, or a job's folder")
+      ->required();
+  logits->add_option("--data", line.logits.data,
+                     "dataset with the tokenizer (default: the one trained on)");
+  logits->add_option("--prompt", line.logits.prompts, "text; may be repeated")->required();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const bool help = error.get_exit_code() == 0;
     line.exit_code = help ? 0 : 2;
     const CLI::App* about = &app;
-    for (const CLI::App* verb : {run, sample, eval}) {
+    for (const CLI::App* verb : {run, sample, eval, logits}) {
       if (verb->parsed()) about = verb;
     }
     line.message =
@@ -58,7 +66,10 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
              : "muster-train: " + std::string(error.what()) + "; see muster-train --help\n";
     return line;
   }
-  line.verb = run->parsed() ? Verb::kRun : sample->parsed() ? Verb::kSample : Verb::kEval;
+  line.verb = run->parsed()      ? Verb::kRun
+              : sample->parsed() ? Verb::kSample
+              : eval->parsed()   ? Verb::kEval
+                                 : Verb::kLogits;
   return line;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "trainer/loop/sampling.h"
 
@@ -29,7 +30,13 @@ struct EvalFlags {
   int batch = 4;
 };
 
-enum class Verb { kRun, kSample, kEval, kExit };
+struct LogitsFlags {
+  std::string checkpoint;
+  std::string data;
+  std::vector<std::string> prompts;
+};
+
+enum class Verb { kRun, kSample, kEval, kLogits, kExit };
 
 struct CommandLine {
   Verb verb = Verb::kExit;
@@ -38,6 +45,7 @@ struct CommandLine {
   RunFlags run;
   SampleFlags sample;
   EvalFlags eval;
+  LogitsFlags logits;
 };
 
 CommandLine ParseCommandLine(int argc, const char* const* argv);

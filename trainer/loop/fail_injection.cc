@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -12,8 +13,7 @@ namespace muster::trainer::loop {
 
 void FailInjection::MaybeFail(int rank_now, uint64_t step_now, uint64_t attempt_now,
                               std::optional<FillMoment> at_now) const {
-  if (rank_now != rank || step_now != step || at_now != at) return;
-  if (attempt.has_value() && attempt_now != *attempt) return;
+  if (how == How::kFlip || at_now != at || !IsTime(rank_now, step_now, attempt_now)) return;
   std::fprintf(stderr, "muster-train: MUSTER_TEST_FAIL: rank %d fails in step %llu\n", rank_now,
                static_cast<unsigned long long>(step_now));
   std::fflush(stderr);
@@ -24,13 +24,27 @@ void FailInjection::MaybeFail(int rank_now, uint64_t step_now, uint64_t attempt_
       std::abort();
     case How::kHang:
       while (true) pause();
+    case How::kFlip:
+      return;
   }
+}
+
+void FailInjection::MaybeFlip(int rank_now, uint64_t step_now, uint64_t attempt_now,
+                              std::span<float> params) const {
+  if (how != How::kFlip || !IsTime(rank_now, step_now, attempt_now)) return;
+  float& value = params[params.size() / 2];
+  value = std::bit_cast<float>(std::bit_cast<uint32_t>(value) ^ 1u);
+}
+
+bool FailInjection::IsTime(int rank_now, uint64_t step_now, uint64_t attempt_now) const {
+  if (rank_now != rank || step_now != step) return false;
+  return !attempt.has_value() || attempt_now == *attempt;
 }
 
 absl::StatusOr<FailInjection> ParseFailInjection(const std::string& text) {
   absl::Status bad = InvalidArgument(
-      "MUSTER_TEST_FAIL=\"{}\": must look like rank=2,step=17,how=exit1|abort|hang[,attempt=1]"
-      "[,at=half_copied|copied|sealed]",
+      "MUSTER_TEST_FAIL=\"{}\": must look like "
+      "rank=2,step=17,how=exit1|abort|hang|flip[,attempt=1][,at=half_copied|copied|sealed]",
       text);
   FailInjection result;
   std::stringstream parts(text);
@@ -51,6 +65,8 @@ absl::StatusOr<FailInjection> ParseFailInjection(const std::string& text) {
         result.how = FailInjection::How::kAbort;
       } else if (value == "hang") {
         result.how = FailInjection::How::kHang;
+      } else if (value == "flip") {
+        result.how = FailInjection::How::kFlip;
       } else {
         return bad;
       }

@@ -134,6 +134,19 @@ int Sample(const SampleFlags& flags) {
   return status.ok() ? 0 : FailReading(status);
 }
 
+int Logits(const LogitsFlags& flags) {
+  auto trained = LoadTrainedModel(flags.checkpoint, 1);
+  if (!trained.ok()) return FailReading(trained.status());
+  auto tokenizer = TokenizerOf(trained->manifest.run, flags.data);
+  if (!tokenizer.ok()) return FailReading(tokenizer.status());
+  for (const std::string& prompt : flags.prompts) {
+    const absl::StatusOr<std::string> line = LogitsJson(*trained, **tokenizer, prompt);
+    if (!line.ok()) return FailReading(line.status());
+    std::printf("%s\n", line->c_str());
+  }
+  return 0;
+}
+
 absl::StatusOr<std::string> Evaluate(const EvalFlags& flags) {
   MUSTER_ASSIGN_OR_RETURN(TrainedModel trained, LoadTrainedModel(flags.checkpoint, flags.batch));
   const std::string data = flags.data.empty() ? trained.manifest.run.dataset_path : flags.data;
@@ -168,6 +181,8 @@ int Main(int argc, char** argv) {
       std::printf("%s\n", result->c_str());
       return 0;
     }
+    case Verb::kLogits:
+      return Logits(line.logits);
     case Verb::kExit:
       std::fputs(line.message.c_str(), line.exit_code == 0 ? stdout : stderr);
       return line.exit_code;

@@ -1,5 +1,7 @@
 #include "trainer/loop/resume.h"
 
+#include <algorithm>
+#include <span>
 #include <utility>
 
 #include "checkpoint/commit.h"
@@ -77,10 +79,19 @@ bool IsDamage(const absl::Status& status) {
          status.code() == absl::StatusCode::kNotFound;
 }
 
+bool HasMoments(const checkpoint::Manifest& manifest) {
+  return std::any_of(manifest.tensors.begin(), manifest.tensors.end(),
+                     [](const checkpoint::Tensor& tensor) { return IsMoment(tensor.name); });
+}
+
 absl::Status LoadOwn(const std::string& folder, const checkpoint::Manifest& manifest,
-                     const std::vector<Section>& sections, checkpoint::FileSystem& files) {
+                     const std::vector<Section>& sections, bool from_init,
+                     checkpoint::FileSystem& files) {
   std::vector<checkpoint::Request> requests;
+  // An imported model comes without moments: they begin at zero, as the optimizer made them.
+  const bool fresh_moments = from_init && !HasMoments(manifest);
   for (const Section& section : sections) {
+    if (fresh_moments && IsMoment(section.box.tensor)) continue;
     requests.push_back({section.box, std::as_writable_bytes(section.floats)});
   }
   return checkpoint::Load(folder, manifest, requests, files).status();
@@ -160,7 +171,10 @@ absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
     from_init = point->folder == request.init_from;
     MUSTER_RETURN_IF_ERROR(Agree(*groups.world, CheckModel(*point, request.model_json)));
     absl::Status loaded =
-        Agree(*groups.world, LoadOwn(point->folder, point->manifest, sections, files));
+        Agree(*groups.world, LoadOwn(point->folder, point->manifest, sections, from_init, files));
+    if (loaded.ok() && request.check) {
+      loaded = Agree(*groups.world, request.check(point->manifest));
+    }
     if (loaded.ok()) {
       return std::optional<Resumed>(
           Resumed{point->folder, std::move(point->manifest), from_init, false});
@@ -171,6 +185,24 @@ absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
                                   point->folder, std::string(loaded.message())));
     }
   }
+}
+
+absl::StatusOr<uint64_t> NextAttempt(const std::string& root, RankGroups& groups,
+                                     checkpoint::FileSystem& files) {
+  uint64_t attempt = 1;
+  absl::Status listed;
+  if (groups.first()) {
+    const absl::StatusOr<std::vector<checkpoint::CheckpointEntry>> entries =
+        checkpoint::ListCheckpoints(root, files);
+    listed = entries.status();
+    if (entries.ok()) {
+      for (const auto& entry : *entries) attempt = std::max(attempt, entry.id.attempt + 1);
+    }
+  }
+  MUSTER_RETURN_IF_ERROR(Agree(*groups.world, listed));
+  MUSTER_RETURN_IF_ERROR(
+      groups.world->Broadcast(std::as_writable_bytes(std::span(&attempt, 1)), 0));
+  return attempt;
 }
 
 }  // namespace muster::trainer::loop

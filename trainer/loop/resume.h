@@ -4,6 +4,7 @@
 // what it reads again. If any rank finds damage, all step back to the next older one.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,9 @@ struct ResumeRequest {
   std::optional<std::vector<checkpoint::Permitted>> permitted;
   std::string init_from;   // one checkpoint's folder, for a job with none of its own; or ""
   std::string model_json;  // of this job; a checkpoint of another model is refused
+  // Collective, after every rank has filled its sections; kDataLoss counts as damage. None: no
+  // check.
+  std::function<absl::Status(const checkpoint::Manifest&)> check;
 };
 
 struct Resumed {
@@ -44,5 +48,10 @@ absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
                                                   const std::vector<Section>& sections,
                                                   RankGroups& groups, const Console& console,
                                                   checkpoint::FileSystem& files);
+
+// Collective over the world: the number of an attempt that nobody numbered, one above the highest
+// in the folder `root`.
+absl::StatusOr<uint64_t> NextAttempt(const std::string& root, RankGroups& groups,
+                                     checkpoint::FileSystem& files);
 
 }  // namespace muster::trainer::loop

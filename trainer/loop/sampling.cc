@@ -1,5 +1,7 @@
 #include "trainer/loop/sampling.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -17,6 +19,19 @@ double Uniform(uint64_t seed, uint64_t draw) {
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
   z ^= z >> 31;
   return static_cast<double>(z >> 11) * 0x1.0p-53;
+}
+
+// An empty text stands for the beginning of a document.
+std::vector<int32_t> TokensOf(const dataset::Tokenizer& tokenizer, const std::string& text) {
+  std::vector<int32_t> tokens;
+  for (dataset::Token token : tokenizer.Encode(text)) tokens.push_back(token);
+  if (tokens.empty()) tokens.push_back(tokenizer.end_of_document());
+  return tokens;
+}
+
+std::span<const int32_t> LastOf(std::span<const int32_t> tokens, int count) {
+  const auto most = static_cast<size_t>(count);
+  return tokens.size() > most ? tokens.last(most) : tokens;
 }
 
 }  // namespace
@@ -42,18 +57,24 @@ uint32_t DrawToken(std::span<const float> logits, const SamplingOptions& options
   return order.back();
 }
 
+absl::StatusOr<std::string> LogitsJson(TrainedModel& trained, const dataset::Tokenizer& tokenizer,
+                                       const std::string& prompt) {
+  const std::vector<int32_t> tokens = TokensOf(tokenizer, prompt);
+  const std::span<const int32_t> seen = LastOf(tokens, trained.model->config().context);
+  MUSTER_ASSIGN_OR_RETURN(std::vector<float> logits,
+                          trained.model->Logits(trained.params.span(), seen));
+  return fmt::format("{{\"tokens\":[{}],\"logits\":[{:.9g}]}}", fmt::join(seen, ","),
+                     fmt::join(logits, ","));
+}
+
 absl::Status SampleText(TrainedModel& trained, const dataset::Tokenizer& tokenizer,
                         const SamplingOptions& options,
                         const std::function<void(std::string_view)>& text) {
-  const auto context = static_cast<size_t>(trained.model->config().context);
-  std::vector<int32_t> tokens;
-  for (dataset::Token token : tokenizer.Encode(options.prompt)) tokens.push_back(token);
-  if (tokens.empty()) tokens.push_back(tokenizer.end_of_document());
+  std::vector<int32_t> tokens = TokensOf(tokenizer, options.prompt);
   for (uint64_t draw = 0; draw < options.tokens; ++draw) {
-    const size_t begin = tokens.size() > context ? tokens.size() - context : 0;
-    MUSTER_ASSIGN_OR_RETURN(
-        std::vector<float> logits,
-        trained.model->Logits(trained.params.span(), std::span(tokens).subspan(begin)));
+    MUSTER_ASSIGN_OR_RETURN(std::vector<float> logits,
+                            trained.model->Logits(trained.params.span(),
+                                                  LastOf(tokens, trained.model->config().context)));
     const uint32_t token = DrawToken(logits, options, draw);
     if (token == tokenizer.end_of_document()) break;
     text(tokenizer.BytesOf(token));

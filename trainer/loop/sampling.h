@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "dataset/tokenizer.h"
 #include "trainer/loop/trained_model.h"
 
@@ -29,5 +30,10 @@ uint32_t DrawToken(std::span<const float> logits, const SamplingOptions& options
 absl::Status SampleText(TrainedModel& trained, const dataset::Tokenizer& tokenizer,
                         const SamplingOptions& options,
                         const std::function<void(std::string_view)>& text);
+
+// `{"tokens":[...],"logits":[...]}`: the prompt's tokens (the last ones that fit the model's
+// context) and the logits of the token after them, each number so that it reads back the same.
+absl::StatusOr<std::string> LogitsJson(TrainedModel& trained, const dataset::Tokenizer& tokenizer,
+                                       const std::string& prompt);
 
 }  // namespace muster::trainer::loop

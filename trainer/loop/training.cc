@@ -21,10 +21,12 @@
 #include "trainer/loop/ram_cadence.h"
 #include "trainer/loop/ram_resume.h"
 #include "trainer/loop/rank_groups.h"
+#include "trainer/loop/replica_check.h"
 #include "trainer/loop/resume.h"
 #include "trainer/loop/status_page.h"
 #include "trainer/loop/step_report.h"
 #include "trainer/loop/stopwatch.h"
+#include "trainer/loop/weight_fingerprints.h"
 #include "trainer/model/init.h"
 #include "trainer/model/model.h"
 #include "trainer/optim/gradient_norm.h"
@@ -162,20 +164,10 @@ absl::Status Training::MakeModel() {
 }
 
 absl::Status Training::ChooseAttempt() {
-  attempt_ = options_.attempt.value_or(0);
-  if (!options_.attempt.has_value()) {
-    absl::Status listed;
-    if (groups_.first()) {
-      const absl::StatusOr<std::vector<checkpoint::CheckpointEntry>> entries =
-          checkpoint::ListCheckpoints(options_.checkpoints, files_);
-      listed = entries.status();
-      if (entries.ok()) {
-        for (const auto& entry : *entries) attempt_ = std::max(attempt_, entry.id.attempt);
-      }
-      ++attempt_;
-    }
-    MUSTER_RETURN_IF_ERROR(Agree(world_, listed));
-    MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&attempt_, 1)), 0));
+  if (options_.attempt.has_value()) {
+    attempt_ = *options_.attempt;
+  } else {
+    MUSTER_ASSIGN_OR_RETURN(attempt_, NextAttempt(options_.checkpoints, groups_, files_));
   }
   slots_ = std::make_unique<RankSlots>(
       options_.vault,
@@ -215,8 +207,14 @@ absl::Status Training::Start() {
 }
 
 absl::StatusOr<std::optional<Resumed>> Training::Load() {
-  const ResumeRequest request{options_.checkpoints, options_.permitted, config_.init_from,
-                              ModelJson(model_config_)};
+  ResumeRequest request{options_.checkpoints, options_.permitted, config_.init_from,
+                        ModelJson(model_config_), nullptr};
+  request.check = [this](const checkpoint::Manifest& manifest) -> absl::Status {
+    const std::vector<uint64_t> local = LocalFingerprints(model_->table(), params_.span());
+    MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole,
+                            WholeFingerprints(model_->table(), local, groups_));
+    return CheckFingerprints(manifest.run.extra_json, whole);
+  };
   std::vector<checkpoint::Box> boxes;
   for (const Section& section : Owned()) boxes.push_back(section.box);
   MUSTER_ASSIGN_OR_RETURN(
@@ -323,6 +321,9 @@ absl::Status Training::Step() {
   const double lr = optim::LearningRate(config_.schedule, number);
   MUSTER_RETURN_IF_ERROR(optimizer_->Update(
       *reducer_, lr, optim::ClipScale(summary.grad_norm, config_.clip), number, params_.span()));
+  if (options_.fail.has_value()) {
+    options_.fail->MaybeFlip(world_.rank(), number, attempt_, params_.span());
+  }
   step_ = number;
   if (went_on_from_.mapped()) {
     went_on_from_.slot().ForgetResumes();
@@ -400,7 +401,14 @@ double Training::WaitCopied() {
 absl::Status Training::BeginSave(const std::string& next) {
   const Stopwatch watch;
   page_.Enter(MUSTER_PHASE_SAVE);
-  MUSTER_RETURN_IF_ERROR(saver_->Begin(step_, StateOfRun(), Owned(), next));
+  // Before, so that what a broken machine made of the weights is never saved.
+  const std::vector<uint64_t> local = LocalFingerprints(model_->table(), params_.span());
+  MUSTER_RETURN_IF_ERROR(CompareReplicas(model_->table(), local, step_, groups_, console()));
+  MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole,
+                          WholeFingerprints(model_->table(), local, groups_));
+  checkpoint::RunState run = StateOfRun();
+  run.extra_json = WithFingerprints(run.extra_json, whole);
+  MUSTER_RETURN_IF_ERROR(saver_->Begin(step_, run, Owned(), next));
   begun_step_ = step_;
   cadence_.NoteBegun(step_);
   page_.fields.checkpoint_seconds += watch.Seconds();

@@ -77,6 +77,16 @@ absl::StatusOr<std::unique_ptr<WritableFile>> DiskFiles::Create(const std::strin
   return std::make_unique<Writer>(this, node, path);
 }
 
+absl::StatusOr<std::unique_ptr<WritableFile>> DiskFiles::CreateAfter(const std::string& path,
+                                                                     uint64_t keep) {
+  MUSTER_RETURN_IF_ERROR(Pass("cut", path, true));
+  MUSTER_ASSIGN_OR_RETURN(const SimulatedDisk::NodeId old, disk_->FindFile(path));
+  const std::string kept = disk_->Text(old).substr(0, keep);
+  MUSTER_ASSIGN_OR_RETURN(const SimulatedDisk::NodeId node, disk_->Create(path));
+  disk_->Append(node, kept);
+  return std::make_unique<Writer>(this, node, path);
+}
+
 absl::StatusOr<std::unique_ptr<ReadableFile>> DiskFiles::Open(const std::string& path) {
   MUSTER_RETURN_IF_ERROR(Pass("open", path, false));
   MUSTER_ASSIGN_OR_RETURN(const SimulatedDisk::NodeId node, disk_->FindFile(path));

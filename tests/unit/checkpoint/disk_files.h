@@ -38,6 +38,8 @@ class DiskFiles : public FileSystem {
   int calls() const { return calls_; }
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<WritableFile>> CreateAfter(const std::string& path,
+                                                            uint64_t keep) override;
   absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Link(const std::string& existing, const std::string& name) override;

@@ -83,6 +83,54 @@ void ForEach(const std::function<void(const Situation&)>& use) {
   }
 }
 
+TEST(Ladder, LossesOfNodesEndAJobOnlyWhenMachinesDoNotExplainThem) {
+  Situation s;
+  s.ranks_failed = false;
+  s.failures = 0;
+  s.failures_max = 3;
+  const auto hopeless = [&s](uint32_t losses, double expected) {
+    s.losses = losses;
+    s.losses_expected = expected;
+    const bool stops = ChooseRepair(s).rung == v1::RUNG_STOP;
+    EXPECT_EQ(stops, IsHopeless(s));
+    return stops;
+  };
+  EXPECT_FALSE(hopeless(1, 0));
+  EXPECT_FALSE(hopeless(8, 0.001));
+  EXPECT_TRUE(hopeless(9, 0.001)) << "a small job that loses nine nodes one after the other";
+  EXPECT_TRUE(hopeless(9, 0.9));
+  EXPECT_FALSE(hopeless(9, 1.0)) << "a very large one loses nodes as it must";
+  EXPECT_FALSE(hopeless(29, 10));
+  EXPECT_TRUE(hopeless(30, 1000)) << "nothing goes on for ever";
+  hopeless(9, 0.1);
+  EXPECT_EQ(ChooseRepair(s).reason, "giving up after 9 losses of nodes without progress");
+}
+
+TEST(FailureRow, CountsLossesOfNodesApart) {
+  FailureRow row;
+  const CheckpointLedger none;
+  const auto lost = [&](const char* node, int64_t start_ms, int64_t lost_ms) {
+    row.Add({.outcome = v1::ATTEMPT_OUTCOME_NODE_LOST,
+             .node = NodeId(node),
+             .text = std::string(node) + " lost",
+             .start_unix_ms = start_ms,
+             .unix_ms = lost_ms},
+            none);
+  };
+  EXPECT_EQ(row.losses(), 0u);
+  lost("n2", 1000, 3000);
+  lost("n1", 4000, 9000);
+  lost("n2", 9500, 9900);
+  EXPECT_EQ(row.losses(), 3u);
+  EXPECT_EQ(row.lost(), (std::vector<NodeId>{NodeId("n1"), NodeId("n2")}));
+  EXPECT_EQ(row.first_loss(), "n2 lost");
+  EXPECT_EQ(row.losses_took_ms(), 8900);
+  EXPECT_TRUE(row.accused().empty());
+  EXPECT_TRUE(row.nodes().empty()) << "no rank failed there";
+  row.Clear();
+  EXPECT_EQ(row.losses(), 0u);
+}
+
 TEST(Ladder, EverySituationGetsTheRungOfTheTable) {
   std::vector<size_t> used(Table().size());
   size_t situations = 0;
@@ -196,7 +244,12 @@ v1::CheckpointRef Ref(uint64_t step, uint64_t attempt) {
 }
 
 FailedAttempt Failed(const std::string& node, v1::Phase phase, uint64_t first, uint64_t last) {
-  return {v1::ATTEMPT_OUTCOME_RANK_FAILED, NodeId(node), phase, first, last};
+  return {.outcome = v1::ATTEMPT_OUTCOME_RANK_FAILED,
+          .node = NodeId(node),
+          .phase = phase,
+          .first_step = first,
+          .last_step = last,
+          .text = ""};
 }
 
 TEST(FailureRow, ANodeIsAccusedWhenItFailsTwiceInARow) {
@@ -206,7 +259,9 @@ TEST(FailureRow, ANodeIsAccusedWhenItFailsTwiceInARow) {
   row.Add(Failed("n1", v1::PHASE_INIT, 0, 0), none);
   row.Add(Failed("n2", v1::PHASE_INIT, 0, 0), none);
   EXPECT_TRUE(row.accused().empty());
-  row.Add({v1::ATTEMPT_OUTCOME_NODE_LOST, NodeId("n1"), v1::PHASE_INIT, 0, 0}, none);
+  FailedAttempt lost = Failed("n1", v1::PHASE_INIT, 0, 0);
+  lost.outcome = v1::ATTEMPT_OUTCOME_NODE_LOST;
+  row.Add(lost, none);
   row.Add(Failed("n2", v1::PHASE_INIT, 0, 0), none);
   EXPECT_EQ(row.accused(), std::vector<NodeId>{NodeId("n2")});
   EXPECT_EQ(row.nodes(), (std::vector<NodeId>{NodeId("n1"), NodeId("n2")}));

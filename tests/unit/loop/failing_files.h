@@ -22,6 +22,10 @@ class FailingFiles : public checkpoint::FileSystem {
     }
     return real_.Create(path);
   }
+  absl::StatusOr<std::unique_ptr<checkpoint::WritableFile>> CreateAfter(const std::string& path,
+                                                                        uint64_t keep) override {
+    return real_.CreateAfter(path, keep);
+  }
   absl::StatusOr<std::unique_ptr<checkpoint::ReadableFile>> Open(const std::string& path) override {
     if (damaged && Hit(path)) return absl::DataLossError(path + ": chunk 0 fails its checksum");
     return real_.Open(path);

@@ -116,6 +116,7 @@ JobOutcome RunJob(const Job& job) {
       options.job_uid = "tiny-1-abcdef";
       options.attempt = job.attempt;
       options.permitted = job.permitted;
+      options.fail = job.fail;
       options.verify_data = r == 0;
       if (job.vault) options.vault = job.vault(r);
       options.final_save_seconds = job.final_save_seconds;

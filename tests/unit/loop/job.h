@@ -47,6 +47,7 @@ struct Job {
   std::string checkpoints = {};
   std::optional<uint64_t> attempt = {};
   std::optional<std::vector<checkpoint::Permitted>> permitted = {};
+  std::optional<FailInjection> fail = {};
   double final_save_seconds = 0;
   std::function<checkpoint::FileSystem*(int rank)> files = {};  // default: the real one
   std::function<RankLink*(int rank)> link = {};                 // default: none
