@@ -99,7 +99,12 @@ train:
   reproducible: run
   zero: true
   threads_per_rank: 1
-checkpoint: {path: checkpoints, every_steps: 20, keep: 3, init_from: "", ram_every_steps: 0}
+checkpoint:
+  path: checkpoints
+  every_steps: 20
+  keep: 3
+  init_from: ""
+  ram_every_steps: 0
 recovery:
   attempts_without_progress: 3
   hot_spares: 0
