@@ -107,7 +107,8 @@ class JobFiles(Case):
 class OnACluster(Case):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(workers=2, slots=2)
+        # Without a vault: what storage does to a job shall not be hidden by the nodes' memory.
+        cls.cluster = Cluster(workers=2, slots=2, worker_flags=("--vault-memory", "0"))
         cls.data = prepare_data(cls.cluster)
         cls.ckpt = cls.cluster.dir / "ckpt"
 
