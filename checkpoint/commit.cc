@@ -24,7 +24,7 @@ std::string Fields(const CommitRecord& record, uint64_t crc32c) {
 absl::Status MakeCommit(FileSystem& files, const std::string& temporary, const std::string& name,
                         const std::string& text) {
   // A crash after link() leaves COMMIT under both names: to open it anew would empty COMMIT.
-  const absl::Status removed = files.RemoveFile(temporary);
+  absl::Status removed = files.RemoveFile(temporary);
   if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   MUSTER_ASSIGN_OR_RETURN(auto file, files.Create(temporary));
   MUSTER_RETURN_IF_ERROR(file->Append(std::as_bytes(std::span(text))));

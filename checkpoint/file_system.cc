@@ -60,7 +60,7 @@ absl::Status MakeFolders(FileSystem& files, const std::string& path) {
 absl::Status SyncAncestors(FileSystem& files, const std::string& folder) {
   for (std::string at = folder; at != "/" && at != ".";) {
     at = ParentOf(at);
-    const absl::Status synced = files.SyncFolder(at);
+    absl::Status synced = files.SyncFolder(at);
     if (!synced.ok() && !absl::IsPermissionDenied(synced)) return synced;
   }
   return absl::OkStatus();

@@ -46,7 +46,7 @@ const char* DoneText(v1::Rung rung) {
 std::string OutcomeOf(const ClusterState& state, const HitJob& hit) {
   if (hit.view.state() == v1::INCIDENT_STATE_FAILED) return "given up: " + hit.end_reason;
   if (hit.phase != RepairPhase::kOver) {
-    const std::string waits = WaitsFor(state, hit);
+    std::string waits = WaitsFor(state, hit);
     if (!waits.empty()) return waits;
     // Whether that helped, only time tells.
     const Job& job = *state.jobs.Find(JobId(hit.view.job_id()));

@@ -93,8 +93,16 @@ void Worker::Do(const core::CleanUp& action) {
 
 void Worker::Do(const core::RemoveFolder& action) {
   shims_.erase(action.key);
+  const std::string folder = state_.AttemptFolder(action.key);
+  // A shim that died right after its last report has left its traces, and only the folder knows
+  // them.
+  if (const absl::Status cleaned = shim::CleanUpAttempt(folder); !cleaned.ok()) {
+    spdlog::warn("attempt {}: {}; it is tried again at the next start",
+                 core::AttemptName(action.key), std::string(cleaned.message()));
+    return;
+  }
   std::error_code error;
-  std::filesystem::remove_all(state_.AttemptFolder(action.key), error);
+  std::filesystem::remove_all(folder, error);
   if (error) {
     spdlog::warn("attempt {}: remove its folder: {}; it is tried again at the next start",
                  core::AttemptName(action.key), error.message());
