@@ -126,7 +126,7 @@ absl::StatusOr<LlamaConfig> FromConfigJson(const Json& json) {
 
 std::vector<LlamaTensor> LlamaTensors(const LlamaConfig& config) {
   std::vector<LlamaTensor> tensors;
-  const auto add = [&](std::string name, std::vector<uint64_t> shape) {
+  const auto add = [&](std::string name, const std::vector<uint64_t>& shape) {
     tensors.push_back({std::move(name), shape, shape});
   };
   const uint64_t d = config.d_model;
