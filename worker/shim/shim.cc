@@ -23,8 +23,6 @@
 #include "worker/shim/folder.h"
 #include "worker/shim/process_table.h"
 
-extern char** environ;
-
 namespace muster::worker::shim {
 namespace {
 
@@ -188,8 +186,9 @@ void Shim::SpawnRanks() {
     setup.command = CommandOf(launch_, folder_);
     setup.environment = *std::move(environment);
     auto process = RankProcess::Spawn(
-        setup, &loop_,
-        [this, rank](muster_frame_type type, std::string body) { FromRank(rank, type, body); });
+        setup, &loop_, [this, rank](muster_frame_type type, const std::string& body) {
+          FromRank(rank, type, body);
+        });
     if (!process.ok()) {
       spdlog::error("rank {}: {}", rank, std::string(process.status().message()));
       attempt_.NotSpawned(rank, std::string(process.status().message()), UnixUs());

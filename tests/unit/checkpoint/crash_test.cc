@@ -123,7 +123,7 @@ TEST_F(Crash, WithAZombieThatStillWritesAndCommits) {
     turns.Run({[&](size_t actor) {  // the zombie
                  const auto own = gated(actor);
                  std::vector<ShardDigest> shards;
-                 for (size_t writer : {0, 1}) {
+                 for (size_t writer : {0u, 1u}) {
                    auto digest = WriteRank(*own, {20, 1}, writer, 2);
                    if (!digest.ok()) return;  // its folder was swept under it
                    shards.push_back(*std::move(digest));
@@ -157,7 +157,7 @@ TEST_F(Crash, AfterAStepBack) {
   for (uint32_t keep : {1u, 2u}) {
     DiskFiles files;
     History history{.permitted = {}, .acknowledged = {}, .keep = 0};
-    for (uint64_t step : {10, 20, 30}) {
+    for (uint64_t step : {10u, 20u, 30u}) {
       ASSERT_TRUE(SaveStep(files, {step, 1}, 1, history).ok());
     }
     history.keep = keep;
@@ -253,7 +253,7 @@ TEST_F(Crash, OnADiskThatIsFullUntilRoomIsMade) {
   for (uint64_t room = 1000; room < 14000; room += 4100) {
     DiskFiles files;
     History history{.permitted = {}, .acknowledged = {}, .keep = 2};
-    for (uint64_t step : {10, 20}) ASSERT_TRUE(SaveStep(files, {step, 1}, 2, history).ok());
+    for (uint64_t step : {10u, 20u}) ASSERT_TRUE(SaveStep(files, {step, 1}, 2, history).ok());
     std::vector<Instant> instants;
     RecordInstants(files, history, instants);
     files.set_capacity(files.disk().Bytes() + room);

@@ -184,7 +184,7 @@ class ParseFuzz : public testing::Test {
   void SetUp() override {
     DiskFiles files;
     History history;
-    for (uint64_t step : {7, 1234}) {
+    for (uint64_t step : {7u, 1234u}) {
       ASSERT_TRUE(SaveStep(files, {step, step % 5}, 1 + step % 3, history).ok());
     }
     for (const std::string& path : files.disk().Files()) {

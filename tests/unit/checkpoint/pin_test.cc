@@ -34,7 +34,7 @@ class PinTest : public testing::Test {
 };
 
 TEST_F(PinTest, OutlivesEveryPruneUntilItIsTakenBack) {
-  for (uint64_t step : {10, 20, 30, 40}) SaveStep(step);
+  for (uint64_t step : {10u, 20u, 30u, 40u}) SaveStep(step);
   const std::string folder = temp_.path() + "/" + CheckpointFolder({20, 1});
   ASSERT_TRUE(Pin(folder, "for the paper").ok());
   EXPECT_EQ(*PinNote(folder), "for the paper");
@@ -56,7 +56,7 @@ TEST_F(PinTest, NeedsACommittedCheckpoint) {
 }
 
 TEST_F(PinTest, OfWhatIsInTheTrashAlreadyBringsItBack) {
-  for (uint64_t step : {10, 20}) SaveStep(step);
+  for (uint64_t step : {10u, 20u}) SaveStep(step);
   // As if a prune had moved it between our write and its own second look.
   const std::string folder = temp_.path() + "/" + CheckpointFolder({10, 1});
   std::ofstream(folder + "/PINNED") << "\n";
@@ -67,7 +67,7 @@ TEST_F(PinTest, OfWhatIsInTheTrashAlreadyBringsItBack) {
 }
 
 TEST_F(PinTest, PruneKeepsEveryNthAndAPlanTouchesNothing) {
-  for (uint64_t step : {10, 20, 30, 40, 50, 60}) SaveStep(step);
+  for (uint64_t step : {10u, 20u, 30u, 40u, 50u, 60u}) SaveStep(step);
   PruneOptions options{.keep = 2, .keep_every = 20, .pinned = {}};
   options.only_plan = true;
   const auto plan = Prune(temp_.path(), options);

@@ -32,7 +32,7 @@ class SlowFiles : public FailingFiles {
     opened_.wait(lock, [this] { return open_; });
     return FailingFiles::Create(path);
   }
-  void Open() {
+  void LetThrough() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       open_ = true;
@@ -109,7 +109,7 @@ TEST_F(BackgroundSaveTest, WhatChangesAfterTheCopyIsNotSaved) {
   save.WaitCopied();  // while nothing is on the disk yet
   EXPECT_FALSE(save.written());
   std::fill(weights_.begin(), weights_.end(), -1.0f);
-  files.Open();
+  files.LetThrough();
   const auto digest = save.Take();
   ASSERT_TRUE(digest.ok()) << digest.status();
   EXPECT_EQ(Saved({7, 1}, *digest), then);
