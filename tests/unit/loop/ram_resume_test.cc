@@ -24,7 +24,6 @@ using checkpoint::SlotState;
 using testing::Contains;
 using testing::HasSubstr;
 
-
 std::string SlotPath(const std::string& vault, int rank, char letter) {
   return vault + "/" + checkpoint::SlotFileName(static_cast<uint32_t>(rank), letter);
 }
