@@ -65,7 +65,7 @@ TEST_F(Store, ListsNewestFirstWithStates) {
 }
 
 TEST_F(Store, PruneKeepsTheNewestAndThePinned) {
-  for (uint64_t step : {10, 20, 30, 40, 50}) SaveStep(step, 2);
+  for (uint64_t step : {10u, 20u, 30u, 40u, 50u}) SaveStep(step, 2);
   ASSERT_TRUE(PrepareCheckpointFolder(temp_.path(), {15, 1}).ok());  // dead attempt
   ASSERT_TRUE(PrepareCheckpointFolder(temp_.path(), {45, 2}).ok());  // failed, then passed by
   ASSERT_TRUE(PrepareCheckpointFolder(temp_.path(), {60, 2}).ok());  // being written
@@ -83,8 +83,8 @@ TEST_F(Store, PruneKeepsTheNewestAndThePinned) {
 }
 
 TEST_F(Store, PruneNeverDeletesTheNewestThatVerifies) {
-  for (uint64_t step : {10, 20, 30}) SaveStep(step, 1);
-  for (uint64_t step : {20, 30}) {
+  for (uint64_t step : {10u, 20u, 30u}) SaveStep(step, 1);
+  for (uint64_t step : {20u, 30u}) {
     std::ofstream(Path(step, 1) + "/data/w00000.safetensors", std::ios::app) << "x";
   }
   const PruneOptions options{.keep = 2, .pinned = {}, .current_attempt = 1};

@@ -42,7 +42,7 @@ TEST(FailureRate, OldFailuresFade) {
 TEST(FailureRate, ARackIsOneFailure) {
   FailureRate one, rack;
   one.Count(kHour);
-  for (int node = 0; node < 72; ++node) rack.Count(kHour + node * 100);
+  for (int node = 0; node < 72; ++node) rack.Count(kHour + int64_t{node} * 100);
   EXPECT_DOUBLE_EQ(one.PerNodeHour(), rack.PerNodeHour());
 }
 

@@ -332,7 +332,7 @@ TEST(Quarantine, EachQuarantineWithinAWeekDoublesTheCoolDown) {
     health.coolings.push_back(now);
     now += kHourMs;
   }
-  EXPECT_EQ(CoolDown(health, now + 8 * 24 * kHourMs, options), absl::Minutes(30));
+  EXPECT_EQ(CoolDown(health, now + int64_t{8} * 24 * kHourMs, options), absl::Minutes(30));
 }
 
 TEST(Quarantine, EqualProgramsHaveEqualNumbers) {

@@ -63,7 +63,7 @@ TEST_F(Views, JobsFilterByState) {
 
 TEST_F(Views, UnfinishedJobsPageWithoutThoseThatEnded) {
   for (int i = 1; i <= 6; ++i) Submit("j" + std::to_string(i));
-  for (const uint64_t id : {2, 3, 6}) Cancel(id);
+  for (const uint64_t id : {2u, 3u, 6u}) Cancel(id);
   v1::ListJobsRequest request;
   request.add_states(v1::JOB_STATE_QUEUED);
   request.set_page_size(2);
@@ -140,7 +140,7 @@ TEST_F(Views, AnyFilterFindsWhatLookingAtEveryJobFinds) {
   constexpr int kStates = v1::JOB_STATE_SUSPENDED;  // the last one
   Cluster cluster(options_);
   std::map<uint64_t, v1::JobState> states;
-  for (uint64_t id = 1; id <= 5 * kStates; ++id) {
+  for (uint64_t id = 1; id <= uint64_t{5} * kStates; ++id) {
     states[id] = static_cast<v1::JobState>(1 + id * 7 % kStates);
     ApplyJobInState(cluster, id, states[id]);
     v1::GetJobRequest request;
@@ -227,7 +227,7 @@ TEST_F(Views, EventsAfterARevisionMissNothingOrSaySo) {
 
 TEST_F(Views, NodesPageByName) {
   for (const char* name : {"n2", "n1", "n3"}) {
-    WorkerConnected input{SessionId(name[1]), {}};
+    WorkerConnected input{SessionId(static_cast<uint64_t>(name[1])), {}};
     input.hello.set_node(name);
     input.hello.set_slots(1);
     cluster_.Step(input, now_);

@@ -17,8 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(Permutation, IsABijectionOfEverySize) {
-  for (uint64_t size : {1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65, 1000, 4097, 65536}) {
-    for (uint64_t key : {0, 1, 12345}) {
+  for (uint64_t size : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 63u, 64u, 65u, 1000u, 4097u, 65536u}) {
+    for (uint64_t key : {0u, 1u, 12345u}) {
       const Permutation order(size, key);
       std::vector<bool> seen(size);
       uint64_t fixed = 0;
