@@ -104,7 +104,7 @@ TEST_F(Recovery, DamageThatOnlyOneRankSeesTakesAllBackToTheOlderOne) {
 
 TEST_F(Recovery, WhenAllCheckpointsAreDamagedAPersonDecides) {
   const Job job = StoppedJob();
-  for (uint64_t step : {2, 4, 5}) FlipByte(CheckpointOf(job.checkpoints, step));
+  for (uint64_t step : {2u, 4u, 5u}) FlipByte(CheckpointOf(job.checkpoints, step));
   const JobOutcome outcome = RunJob(job);
   for (const auto& rank : outcome.ranks) {
     EXPECT_EQ(rank.status().code(), absl::StatusCode::kDataLoss) << rank.status();

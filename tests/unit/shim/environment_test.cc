@@ -29,7 +29,7 @@ Launch Order(const std::string& root_address, const std::string& host_address,
   start.mutable_share()->set_node("n2");
   start.mutable_share()->set_first_rank(2);
   start.mutable_share()->set_ranks(2);
-  for (uint32_t slot : {4, 5, 6, 7}) start.mutable_share()->add_slots(slot);
+  for (uint32_t slot : {4u, 5u, 6u, 7u}) start.mutable_share()->add_slots(slot);
   v1::GangOrder gang;
   gang.mutable_spec()->mutable_program()->set_collective(collective);
   for (const char* axis : {"data", "tensor"}) {

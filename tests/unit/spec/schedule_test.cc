@@ -289,8 +289,8 @@ TEST(ExactDuration, ReadsBackWhatItWrites) {
     const char* text;
   } cases[] = {{0, 0, "0s"},
                {90, 0, "1m30s"},
-               {4 * 3600, 0, "4h"},
-               {36 * 3600, 0, "1d12h"},
+               {int64_t{4} * 3600, 0, "4h"},
+               {int64_t{36} * 3600, 0, "1d12h"},
                {1, 500'000'000, "1.5s"},
                {60, 1, "1m0.000000001s"},
                {kDurationSecondsMax, 0, "3650d"}};
