@@ -83,7 +83,8 @@ std::string AttemptsText(const v1::Job& job, int64_t now) {
     table.AddRow({fmt::format("  {}", attempt.number()), RepairText(attempt),
                   spec::EnumWord(attempt.state()), ended ? spec::EnumWord(attempt.outcome()) : "-",
                   NodesOf(attempt),
-                  fmt::format("{}..{}", attempt.first_step(), attempt.last_step()),
+                  fmt::format("{}..{}{}", attempt.first_step(), attempt.last_step(),
+                              attempt.from_memory() ? " (memory)" : ""),
                   SinceText(attempt.start_unix_ms(), end),
                   attempt.cause().text().empty() ? "-" : attempt.cause().text()});
   }

@@ -32,8 +32,9 @@ struct muster_rank {
   muster_pages* pages; /* NULL when the shim gave none */
   pthread_mutex_t publish_lock;
   uint64_t updates;
-  double straggler_seconds; /* for the next publish */
-  uint64_t sequences[256];  /* collectives begun or started, by group */
+  double straggler_seconds; /* for the next publish, as flags */
+  uint32_t flags;
+  uint64_t sequences[256]; /* collectives begun or started, by group */
   uint32_t exchanges;
   commit_state commits[kAnswersMax]; /* the newest requests, round robin */
   unsigned commits_next;
@@ -208,6 +209,7 @@ void muster_rank_publish(muster_rank* rank, const muster_rank_status* status) {
   pthread_mutex_lock(&rank->publish_lock);
   body.updates = ++rank->updates;
   body.straggler_seconds = rank->straggler_seconds;
+  body.flags = rank->flags;
   muster_pages_write_status(&rank->pages->status, &body);
   pthread_mutex_unlock(&rank->publish_lock);
 }
@@ -215,6 +217,12 @@ void muster_rank_publish(muster_rank* rank, const muster_rank_status* status) {
 void muster_rank_stragglers(muster_rank* rank, double seconds) {
   pthread_mutex_lock(&rank->publish_lock);
   rank->straggler_seconds = seconds;
+  pthread_mutex_unlock(&rank->publish_lock);
+}
+
+void muster_rank_from_memory(muster_rank* rank, int from_memory) {
+  pthread_mutex_lock(&rank->publish_lock);
+  rank->flags = from_memory ? MUSTER_STATUS_FROM_MEMORY : 0;
   pthread_mutex_unlock(&rank->publish_lock);
 }
 

@@ -63,6 +63,10 @@ void muster_rank_publish(muster_rank* link, const muster_rank_status* status);
  * Goes out with the next status. */
 void muster_rank_stragglers(muster_rank* link, double seconds);
 
+/* Whether the step this process resumed from came from the nodes' memory, not from storage. Goes
+ * out with the next status, and all after it. */
+void muster_rank_from_memory(muster_rank* link, int from_memory);
+
 /* Collectives, so that a hang can be told from waiting. Around one that returns when it is over:
  * begin, done. Around one that runs beside other work: start; wait, where the thread stops for it;
  * done. Costs some stores. Several may be under way; the ring keeps the newest 32. */

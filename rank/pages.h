@@ -30,10 +30,13 @@ typedef struct {
   uint64_t updates;     /* publishes so far */
   int64_t monotonic_ns; /* CLOCK_MONOTONIC of the last one */
   uint32_t generation;  /* communicator set in use */
-  uint32_t reserved;
+  uint32_t flags;       /* MUSTER_STATUS_...; 0 from a writer that does not know of them */
   muster_rank_status status;
   double straggler_seconds; /* 0 from a writer that does not know of it */
 } muster_status_body;
+
+#define MUSTER_STATUS_FROM_MEMORY 1U /* first_step came from the nodes' memory, not from storage \
+                                      */
 
 /* One of the newest collectives; written and read as rank/collective_ring.h says. */
 typedef struct {
@@ -76,6 +79,7 @@ typedef struct {
 
 MUSTER_STATIC_ASSERT(sizeof(muster_rank_status) == 112, "status layout is frozen");
 MUSTER_STATIC_ASSERT(offsetof(muster_status_page, body) == 16, "body follows the seqlock");
+MUSTER_STATIC_ASSERT(offsetof(muster_status_body, flags) == 20, "body layout is frozen");
 MUSTER_STATIC_ASSERT(offsetof(muster_status_body, straggler_seconds) == 136,
                      "body layout is frozen: it only grows, into room that older writers leave 0");
 MUSTER_STATIC_ASSERT(sizeof(muster_status_body) == 144, "whole words");

@@ -31,7 +31,10 @@ v1::Job Durable(v1::Job job) {
   if (job.end_unix_ms() == 0) job.clear_reason();
   for (v1::Attempt& attempt : *job.mutable_attempts()) {
     if (attempt.state() == v1::ATTEMPT_STATE_ENDED) continue;
-    if (attempt.first_step_unix_ms() == 0) attempt.clear_first_step();
+    if (attempt.first_step_unix_ms() == 0) {
+      attempt.clear_first_step();
+      attempt.clear_from_memory();
+    }
     attempt.clear_last_step();
     attempt.clear_productive_seconds();
     attempt.clear_checkpoint_seconds();

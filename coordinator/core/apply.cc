@@ -179,6 +179,7 @@ void KeepProgress(Job& job, const v1::AttemptEnded& ended) {
   progress.set_straggler_seconds(ended.straggler_seconds());
   progress.set_first_eval_bits_per_byte(ended.first_eval_bits_per_byte());
   progress.set_eval_bits_per_byte(ended.eval_bits_per_byte());
+  progress.set_from_memory(ended.from_memory());
 }
 
 void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
@@ -195,6 +196,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_checkpoint_seconds(ended.checkpoint_seconds());
   attempt.facts.set_load_seconds(ended.load_seconds());
   attempt.facts.set_straggler_seconds(ended.straggler_seconds());
+  attempt.facts.set_from_memory(ended.from_memory());
   state.time_limits.Clear(job.id);
   state.settling.Clear(job.id);
   GiveRoomBack(state, job);
@@ -202,6 +204,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   state.queues.FreeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
   attempt.Unplace();
   if (ended.last_step() > ended.first_step()) job.slots_since = ended.attempt();
+  if (ended.memory_suspect()) job.slots_since = ended.attempt() + 1;
   const bool fruitful = CountProgress(job, attempt);
   NoteAttemptEnded(state, job, attempt, fruitful);
   KeepProgress(job, ended);
@@ -216,6 +219,7 @@ void ApplyAttemptMilestone(ClusterState& state, const v1::Record& record) {
     state.settling.Clear(JobId(reached.job_id()));
   } else if (reached.first_step()) {
     attempt.facts.set_first_step(reached.step());
+    attempt.facts.set_from_memory(reached.from_memory());
     attempt.facts.set_first_step_unix_ms(record.time_unix_ms());
   } else {
     attempt.facts.set_state(v1::ATTEMPT_STATE_RUNNING);

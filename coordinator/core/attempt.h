@@ -73,6 +73,7 @@ struct Attempt {
   uint32_t ranks_clean = 0;     // exited 0 by themselves
   uint32_t shares_done = 0;
   bool failed_while_stopping = false;
+  bool memory_suspect = false;    // its ranks found corruption (evidence.h)
   bool grows = false;             // stops to be placed with more of its data axis; durable
   bool has_new_evidence = false;  // that no record tells yet
   uint32_t ranks_still = 0;       // whose page stands still for longer than a hang takes

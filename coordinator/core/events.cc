@@ -78,7 +78,8 @@ void Milestone(const ClusterState& state, const Job& job, const Attempt& attempt
   } else {
     const uint64_t again = StepsRecomputed(job, attempt);
     event.set_kind(v1::EVENT_KIND_RESUMED);
-    event.set_text(fmt::format("resumed at step {} after {}: {} step{} recomputed", reached.step(),
+    event.set_text(fmt::format("resumed from step {}{} after {}: {} step{} recomputed",
+                               reached.step(), reached.from_memory() ? " in memory" : "",
                                SpanText(DownSince(job, attempt), record.time_unix_ms()), again,
                                again == 1 ? "" : "s"));
   }

@@ -40,6 +40,9 @@ constexpr std::array<std::string_view, 22> kEchoWords = {"connection reset",
                                                          "proc_failed",
                                                          "collective operation timeout"};
 
+// As the trainer says it.
+constexpr std::string_view kCorruption = "silent data corruption";
+
 constexpr std::array<std::string_view, 17> kOwnWords = {"traceback (most recent call last)",
                                                         "segmentation fault",
                                                         "bus error",
@@ -47,7 +50,7 @@ constexpr std::array<std::string_view, 17> kOwnWords = {"traceback (most recent 
                                                         "check failed",
                                                         "cuda error",
                                                         "ecc error",
-                                                        "silent data corruption",
+                                                        kCorruption,
                                                         "xid",
                                                         "out of memory",
                                                         "bad_alloc",
@@ -58,13 +61,9 @@ constexpr std::array<std::string_view, 17> kOwnWords = {"traceback (most recent 
                                                         "no space left",
                                                         "not a number"};
 
-constexpr std::array<std::string_view, 7> kDeviceWords = {"cuda error",
-                                                          "ecc error",
-                                                          "xid",
-                                                          "nvlink error",
-                                                          "uncorrectable",
-                                                          "device-side hardware",
-                                                          "silent data corruption"};
+constexpr std::array<std::string_view, 7> kDeviceWords = {
+    "cuda error",           "ecc error", "xid", "nvlink error", "uncorrectable",
+    "device-side hardware", kCorruption};
 
 std::string Lower(const std::string& text) {
   std::string lower = text;
@@ -266,6 +265,15 @@ BlameVerdict ByItself(const v1::Evidence& root) {
 }
 
 }  // namespace
+
+bool FoundCorruption(const std::vector<v1::Evidence>& evidence) {
+  for (const v1::Evidence& one : evidence) {
+    for (const std::string& line : one.last_lines()) {
+      if (Lower(line).find(kCorruption) != std::string::npos) return true;
+    }
+  }
+  return false;
+}
 
 RootWeight WeightOf(const v1::Evidence& evidence) {
   switch (evidence.kind()) {

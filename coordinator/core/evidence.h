@@ -31,6 +31,10 @@ RootWeight WeightOf(const v1::Evidence& evidence);
 // all are teardown.
 void SetRoles(std::vector<v1::Evidence>* evidence);
 
+// Ranks found that they hold other weights than their replicas (trainer/loop/replica_check.h). What
+// they left in memory may be wrong: only what goes to storage is compared before.
+bool FoundCorruption(const std::vector<v1::Evidence>& evidence);
+
 // When it happened by the coordinator's clock, as well as can be told.
 int64_t HappenedMs(const v1::Evidence& evidence);
 

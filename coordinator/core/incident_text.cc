@@ -43,6 +43,14 @@ const char* DoneText(v1::Rung rung) {
   return "";
 }
 
+// ", from step 47 in memory"; empty when it went on from storage.
+std::string FromMemoryText(const ClusterState& state, const HitJob& hit) {
+  const Job& job = *state.jobs.Find(JobId(hit.view.job_id()));
+  if (hit.view.next_attempt() == 0 || hit.view.next_attempt() > job.attempts.size()) return "";
+  const v1::Attempt& next = job.attempts[hit.view.next_attempt() - 1].facts;
+  return next.from_memory() ? fmt::format(", from step {} in memory", next.first_step()) : "";
+}
+
 std::string OutcomeOf(const ClusterState& state, const HitJob& hit) {
   if (hit.view.state() == v1::INCIDENT_STATE_FAILED) return "given up: " + hit.end_reason;
   if (hit.phase != RepairPhase::kOver) {
@@ -55,7 +63,8 @@ std::string OutcomeOf(const ClusterState& state, const HitJob& hit) {
   }
   if (hit.view.resumed_unix_ms() == 0) return "the job ended meanwhile: " + hit.end_reason;
   const auto& actions = hit.view.actions();
-  const std::string action = actions.empty() ? "" : DoneText(actions.rbegin()->rung());
+  const std::string action =
+      actions.empty() ? "" : DoneText(actions.rbegin()->rung()) + FromMemoryText(state, hit);
   const uint64_t again = hit.view.steps_lost();
   const absl::Duration took =
       absl::Milliseconds(std::llround(1e3 * TotalSeconds(hit.view.seconds())));

@@ -9,8 +9,8 @@ namespace muster::coordinator::core {
 
 struct ClusterState;
 
-// "rank 3 on n2 killed by SIGKILL in step 41 (machine?, 60 %); restarted on the same nodes; 1.9 s,
-// 8 steps again"
+// "rank 3 on n2 killed by SIGKILL in step 41 (machine?, 60 %); restarted on the same nodes, from
+// step 40 in memory; 1.9 s, 1 step again"
 std::string IncidentText(const ClusterState& state, const IncidentEntry& entry);
 
 // The same with how it went for that job alone.

@@ -106,6 +106,7 @@ std::vector<v1::FailureCause> EarlierCauses(const Job& job, uint64_t before) {
 
 void FailAttempt(Turn& turn, Job& job, std::vector<v1::Evidence> evidence) {
   Attempt& attempt = *job.LiveAttempt();
+  if (FoundCorruption(evidence)) attempt.memory_suspect = true;
   if (!attempt.good() && !FailedAlready(attempt)) {
     StopWaitingForASave(turn, job);
     return;

@@ -11,10 +11,13 @@ constexpr uint32_t kLossesMany = 3;
 constexpr uint32_t kLossesMost = 10;
 constexpr double kLossesUnexplained = 10;  // so many for each that had to be expected
 
+// What memory holds, only the ranks find out.
 std::string FromText(const Situation& situation, const Repair& repair) {
-  if (repair.from_the_start || !situation.has_checkpoint) return "from the start";
-  return fmt::format("from step {}",
-                     repair.mark_bad ? situation.older_step : situation.newest_step);
+  const bool memory = situation.memory && !repair.mark_bad && repair.rung != v1::RUNG_SHRINK;
+  const bool start = repair.from_the_start || !situation.has_checkpoint;
+  if (start && !memory) return "from the start";
+  const uint64_t step = start ? 0 : repair.mark_bad ? situation.older_step : situation.newest_step;
+  return fmt::format("from step {}{}", step, memory ? " or later" : "");
 }
 
 // Whom the next attempt does without.

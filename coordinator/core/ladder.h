@@ -37,6 +37,7 @@ struct Situation {
   bool has_older = false;       // a committed one before it
   uint64_t older_step = 0;
   uint64_t save_every = 0;  // steps between two; 0 = unknown
+  bool memory = false;      // its nodes' memory may hold a later step, for ranks as they were
   // What there is to repair with.
   bool can_reform = false;   // every rank that is left says that it can
   bool spare_ready = false;  // an idle hot spare of the job
@@ -52,7 +53,8 @@ struct Repair {
   bool without_accused = false;  // the accused node is avoided
   bool mark_bad = false;         // the newest checkpoint is offered no more
   bool from_the_start = false;   // no checkpoint is left
-  std::string reason;  // "replacing n2 by a hot spare and restarting from step 40", one line
+  std::string
+      reason;  // "replacing n2 by a hot spare and restarting from step 40 or later", one line
 };
 
 // Two failed resumes from one checkpoint mark it bad.

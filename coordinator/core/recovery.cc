@@ -8,6 +8,7 @@
 #include "common/duration.h"
 #include "common/hostlist.h"
 #include "coordinator/core/causes.h"
+#include "coordinator/core/evidence.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/incidents.h"
 #include "coordinator/core/room.h"
@@ -39,6 +40,8 @@ v1::Record EndedRecord(const Job& job, const Attempt& attempt, v1::AttemptOutcom
   ended->set_checkpoint_seconds(progress.checkpoint_seconds());
   ended->set_load_seconds(progress.load_seconds());
   ended->set_straggler_seconds(progress.straggler_seconds());
+  ended->set_from_memory(progress.from_memory() || attempt.facts.from_memory());
+  ended->set_memory_suspect(attempt.memory_suspect || FoundCorruption(attempt.evidence));
   ended->set_first_eval_bits_per_byte(progress.first_eval_bits_per_byte());
   ended->set_eval_bits_per_byte(progress.eval_bits_per_byte());
   ended->set_last_loss(progress.loss());

@@ -31,6 +31,7 @@ v1::Record MilestoneOf(const Job& job, const Attempt& attempt) {
   reached->set_job_id(job.id.value());
   reached->set_attempt(attempt.facts.number());
   reached->set_step(attempt.progress.first_step());
+  reached->set_from_memory(attempt.progress.from_memory());
   return record;
 }
 

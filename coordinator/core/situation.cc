@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/hostlist.h"
+#include "coordinator/core/evidence.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/resize.h"
 #include "coordinator/scheduler/place.h"
@@ -31,6 +32,16 @@ FailureRow RowAfter(const ClusterState& state, const Job& job, const Attempt& at
            .unix_ms = absl::ToUnixMillis(state.now)},
           job.checkpoints);
   return row;
+}
+
+// An attempt whose slots count has finished a step, as far as was told.
+bool MemoryMayHoldMore(const Job& job, const Attempt& attempt,
+                       const v1::AttemptStopping& stopping) {
+  if (!job.spec.has_train()) return false;
+  if (FoundCorruption({stopping.evidence().begin(), stopping.evidence().end()})) return false;
+  const bool earlier = job.slots_since > 0 && job.slots_since < attempt.facts.number();
+  return earlier || attempt.facts.first_step_unix_ms() != 0 ||
+         attempt.progress.step() > attempt.progress.first_step();
 }
 
 // The room there will be for the job once its attempt is gone, and the node (if any) quarantined.
@@ -124,6 +135,7 @@ Situation SituationOf(const ClusterState& state, const Job& job,
   const NodeId named(stopping.cause().node());
   const bool quarantines = WillQuarantine(state, job, stopping);
   situation.can_reform = attempt.can_reform();
+  situation.memory = MemoryMayHoldMore(job, attempt, stopping);
   situation.data_size = DataSizeOf(job.spec.mesh());
   if (!job.shorter.empty()) situation.data_min = job.shorter.back().data;
   const bool progress = attempt.progress.step() > job.best_step || attempt.new_checkpoint;

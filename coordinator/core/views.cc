@@ -39,6 +39,7 @@ v1::Attempt AttemptView(const Attempt& attempt) {
   const v1::Progress& progress = attempt.progress;
   view.set_first_step(std::max(view.first_step(), progress.first_step()));
   view.set_last_step(std::max(progress.step(), view.first_step()));
+  view.set_from_memory(view.from_memory() || progress.from_memory());
   view.set_productive_seconds(progress.productive_seconds());
   view.set_checkpoint_seconds(progress.checkpoint_seconds());
   view.set_load_seconds(progress.load_seconds());

@@ -95,6 +95,10 @@ class Test:
     def expect_ram(self, view, beyond):
         step, ram = self.resumed(view)
         assert ram and step >= beyond, f"resumed from step {step}, from memory: {ram}; had {beyond}"
+        shown = view["attempts"][-1]
+        assert shown.get("from_memory") and int(shown["first_step"]) == step, shown
+        (incident,) = self.cluster.json("incident", "list", "--job", view["id"])["incidents"]
+        assert f"from step {step} in memory" in incident["text"], incident["text"]
         return step
 
     def kill_rank(self, job, rank=None):

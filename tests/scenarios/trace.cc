@@ -96,6 +96,12 @@ std::string StoppingText(const v1::AttemptStopping& stopping) {
   return text + EvidenceLines(stopping.evidence());
 }
 
+std::string EndedText(const v1::AttemptEnded& ended) {
+  return fmt::format("AttemptEnded {} {} steps={}-{}{}{}", Key(ended), Outcome_(ended.outcome()),
+                     ended.first_step(), ended.last_step(), ended.from_memory() ? " memory" : "",
+                     ended.memory_suspect() ? " memory_suspect" : "");
+}
+
 std::string RecordLine(const v1::Record& record) {
   switch (record.record_case()) {
     case v1::Record::kClusterCreated:
@@ -151,15 +157,15 @@ std::string RecordLine(const v1::Record& record) {
     case v1::Record::kAttemptStopping:
       return StoppingText(record.attempt_stopping());
     case v1::Record::kAttemptEnded:
-      return fmt::format("AttemptEnded {} {} steps={}-{}", Key(record.attempt_ended()),
-                         Outcome_(record.attempt_ended().outcome()),
-                         record.attempt_ended().first_step(), record.attempt_ended().last_step());
+      return EndedText(record.attempt_ended());
     case v1::Record::kAttemptMilestone:
-      return fmt::format("AttemptMilestone {} {}", Key(record.attempt_milestone()),
-                         record.attempt_milestone().caught_up() ? "caught up"
-                         : record.attempt_milestone().first_step()
-                             ? fmt::format("first step after {}", record.attempt_milestone().step())
-                             : "all running");
+      return fmt::format(
+          "AttemptMilestone {} {}", Key(record.attempt_milestone()),
+          record.attempt_milestone().caught_up() ? "caught up"
+          : record.attempt_milestone().first_step()
+              ? fmt::format("first step after {}{}", record.attempt_milestone().step(),
+                            record.attempt_milestone().from_memory() ? " in memory" : "")
+              : "all running");
     case v1::Record::kJobEnded:
       return fmt::format("JobEnded {} {}{}", record.job_ended().job_id(),
                          Bare(v1::JobState_Name(record.job_ended().state()), "JOB_STATE_"),
@@ -222,7 +228,11 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
         resume +=
             fmt::format("{}{}.a{}", resume.empty() ? " resume=" : ",", ref.step(), ref.attempt());
       }
-      return fmt::format("StartRanks {} ranks={}{}", Key(start), RanksText(start.share()), resume);
+      // The oldest attempt whose slots count; the first one's always do.
+      const std::string floor =
+          gang.slots_since() > 1 ? fmt::format(" slots_since=a{}", gang.slots_since()) : "";
+      return fmt::format("StartRanks {} ranks={}{}{}", Key(start), RanksText(start.share()), resume,
+                         floor);
     }
     case v1::CoordinatorMessage::kStop:
       return fmt::format("StopRanks {} grace={}ms{}", Key(message.stop()),

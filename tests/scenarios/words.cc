@@ -159,7 +159,7 @@ Words List(const std::string& text, char separator) {
   return parts;
 }
 
-// JOB.ATTEMPT [0-1=FATE ...] [phase= step= first= of= spent= line=] [stopped]
+// JOB.ATTEMPT [0-1=FATE ...] [phase= step= first= of= spent= line=] [memory] [stopped]
 v1::AttemptReport ParseReport(const Words& words, uint64_t update) {
   v1::AttemptReport report;
   SetKey(&report, words.at(0));
@@ -169,6 +169,7 @@ v1::AttemptReport ParseReport(const Words& words, uint64_t update) {
   if (const std::string step = Get(words, "step"); !step.empty()) {
     progress.set_step(Number(step));
     progress.set_first_step(Number(Get(words, "first", "0")));
+    progress.set_from_memory(Has(words, "memory"));
     progress.set_target_steps(Number(Get(words, "of", "0")));
     progress.set_productive_seconds(std::stod(Get(words, "spent", "0")));
     progress.set_loss(2.5);

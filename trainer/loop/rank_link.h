@@ -21,8 +21,10 @@ class RankLink {
   virtual ~RankLink() = default;
 
   virtual absl::Status Hello(int rank, int world_size) = 0;
-  // `straggler_seconds`: stragglers.h, of the steps so far.
-  virtual void Publish(const muster_rank_status& status, double straggler_seconds) = 0;
+  // `straggler_seconds`: stragglers.h, of the steps so far. `from_memory`: it resumed from RAM
+  // slots.
+  virtual void Publish(const muster_rank_status& status, double straggler_seconds,
+                       bool from_memory) = 0;
 
   // Where collectives are noted, from any thread; null when nobody reads it.
   virtual collective::CollectiveRing* ring() { return nullptr; }

@@ -12,9 +12,10 @@ class StatusPage {
 
   muster_rank_status fields = {};
   Stragglers stragglers;
+  bool from_memory = false;  // fields.first_step came from RAM slots
 
   void Publish() {
-    if (link_ != nullptr) link_->Publish(fields, stragglers.seconds());
+    if (link_ != nullptr) link_->Publish(fields, stragglers.seconds(), from_memory);
   }
   void Enter(muster_phase phase) {
     fields.phase = phase;

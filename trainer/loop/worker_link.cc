@@ -28,8 +28,10 @@ class WorkerLink : public RankLink, private collective::CollectiveRing {
     return Result(
         muster_rank_hello(link_, static_cast<uint32_t>(rank), static_cast<uint32_t>(world_size)));
   }
-  void Publish(const muster_rank_status& status, double straggler_seconds) override {
+  void Publish(const muster_rank_status& status, double straggler_seconds,
+               bool from_memory) override {
     muster_rank_stragglers(link_, straggler_seconds);
+    muster_rank_from_memory(link_, from_memory ? 1 : 0);
     muster_rank_publish(link_, &status);
   }
   collective::CollectiveRing* ring() override { return this; }

@@ -134,6 +134,7 @@ v1::Progress RankPages::Read() {
   last_.set_eval_bits_per_byte(status.eval_bits_per_byte);
   last_.set_first_eval_bits_per_byte(status.first_eval_bits_per_byte);
   last_.set_straggler_seconds(body.straggler_seconds);
+  last_.set_from_memory((body.flags & MUSTER_STATUS_FROM_MEMORY) != 0);
   last_.set_updates(body.updates);
   if (body.updates > 0) moved_monotonic_ns_ = body.monotonic_ns;
   return last_;

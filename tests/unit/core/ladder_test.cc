@@ -193,6 +193,35 @@ TEST(Ladder, FailuresInARowClimb) {
   EXPECT_EQ(ChooseRepair(s).reason, "giving up after 4 without progress");
 }
 
+// What the nodes' memory holds only the next ranks find out; what is said must be true before.
+TEST(Ladder, WhatMemoryMayHoldIsSaidAsSuch) {
+  Situation s;
+  s.memory = true;
+  EXPECT_EQ(ChooseRepair(s).reason, "restarting on the same nodes from step 0 or later");
+  s.has_checkpoint = true;
+  s.newest_step = 40;
+  EXPECT_EQ(ChooseRepair(s).reason, "restarting on the same nodes from step 40 or later");
+  s.nodes_lost = 1;
+  s.lost = "n2";
+  EXPECT_EQ(ChooseRepair(s).reason,
+            "replacing n2 by another node and restarting from step 40 or later");
+  s.room_for_all = s.room_with_accused = false;
+  EXPECT_EQ(ChooseRepair(s).reason,
+            "no room without n2: waiting for it, to go on from step 40 or later");
+  // Fewer ranks cannot use what more have left, and a step back is one.
+  s.data_size = 4;
+  s.smaller_data = 2;
+  EXPECT_EQ(ChooseRepair(s).reason,
+            "no room for all without n2: restarting with data 2 of 4 from step 40");
+  s.room_for_all = true;
+  s.failures = 2;
+  s.failed_resumes = 2;
+  s.has_older = true;
+  s.older_step = 30;
+  EXPECT_EQ(ChooseRepair(s).reason,
+            "2 resumes from step 40 failed: restarting without n2 from step 30");
+}
+
 TEST(Ladder, TheOnlyCheckpointIsGivenUpOnlyNearTheStart) {
   Situation s;
   s.failures = 2;

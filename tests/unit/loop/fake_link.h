@@ -22,10 +22,12 @@ class FakeLink : public RankLink {
   }
 
   absl::Status Hello(int, int) override { return absl::OkStatus(); }
-  void Publish(const muster_rank_status& status, double straggler_seconds) override {
+  void Publish(const muster_rank_status& status, double straggler_seconds,
+               bool from_memory) override {
     if (this == Silent()) return;
     last = status;
     last_stragglers = straggler_seconds;
+    last_from_memory = from_memory;
   }
   // Asked once per step, before the step is counted.
   bool WantedStop() override {
@@ -66,6 +68,7 @@ class FakeLink : public RankLink {
   int save_after_steps = 0;
   muster_rank_status last = {};
   double last_stragglers = 0;
+  bool last_from_memory = false;
   std::vector<uint64_t> requested;
   std::vector<uint64_t> done;
   std::vector<std::pair<uint64_t, uint64_t>> pruned;

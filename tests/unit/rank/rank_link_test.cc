@@ -221,10 +221,14 @@ TEST_F(RankLink, PublishFillsTheStatusPage) {
   status.step = 41;
   status.loss = 2.5;
   muster_rank_publish(rank_, &status);
-  muster_rank_stragglers(rank_, 1.5);
-  muster_rank_publish(rank_, &status);
   muster_status_body body;
   ASSERT_EQ(muster_pages_read_status(&pages_->status, 1, &body), 1);
+  EXPECT_EQ(body.flags, 0u);
+  muster_rank_stragglers(rank_, 1.5);
+  muster_rank_from_memory(rank_, 1);
+  muster_rank_publish(rank_, &status);
+  ASSERT_EQ(muster_pages_read_status(&pages_->status, 1, &body), 1);
+  EXPECT_EQ(body.flags, MUSTER_STATUS_FROM_MEMORY);
   EXPECT_EQ(body.updates, 2u);
   EXPECT_EQ(body.status.step, 41u);
   EXPECT_EQ(body.status.loss, 2.5);

@@ -67,6 +67,19 @@ class Pages : public ::testing::Test {
   uint64_t updates_ = 0;
 };
 
+TEST_F(Pages, WhereTheFirstStepCameFromIsRead) {
+  EXPECT_FALSE(pages_->Read().from_memory());
+  muster_status_body body = {};
+  body.updates = 1;
+  body.status.first_step = 47;
+  muster_pages_write_status(&rank_->status, &body);
+  EXPECT_EQ(pages_->Read().first_step(), 47u);
+  EXPECT_FALSE(pages_->Read().from_memory());
+  body.flags = MUSTER_STATUS_FROM_MEMORY;
+  muster_pages_write_status(&rank_->status, &body);
+  EXPECT_TRUE(pages_->Read().from_memory());
+}
+
 TEST_F(Pages, ARankThatNeverPublishedIsNeverStill) {
   Add(MUSTER_ENTRY_INSIDE, MUSTER_GROUP_DATA, 1, 1);
   EXPECT_EQ(StillnessAt(100).still_ms(), 0);
