@@ -56,7 +56,7 @@ void FillUnset(v1::JobSpec* spec) {
   if (spec->recovery().attempts_without_progress() == 0) {
     spec->mutable_recovery()->set_attempts_without_progress(3);
   }
-  spec->mutable_checkpoint();
+  if (!spec->checkpoint().has_ram_replicas()) spec->mutable_checkpoint()->set_ram_replicas(1);
   v1::ScheduleSpec* schedule = spec->mutable_schedule();
   if (schedule->queue().empty()) schedule->set_queue("default");
   if (!schedule->has_preemptible()) schedule->set_preemptible(true);

@@ -38,6 +38,22 @@ std::string ExactDurationText(const google::protobuf::Duration& duration) {
   return text;
 }
 
+std::string OutsideText(const google::protobuf::Duration& duration, int64_t least_seconds,
+                        int64_t most_seconds) {
+  google::protobuf::Duration least;
+  least.set_seconds(least_seconds);
+  google::protobuf::Duration most;
+  most.set_seconds(most_seconds);
+  const bool exact = IsExactDuration(duration);
+  if (exact && duration.seconds() >= least_seconds &&
+      (duration.seconds() < most_seconds ||
+       (duration.seconds() == most_seconds && duration.nanos() == 0))) {
+    return "";
+  }
+  return fmt::format("{}; give {} to {}", exact ? ExactDurationText(duration) : "not a duration",
+                     ExactDurationText(least), ExactDurationText(most));
+}
+
 absl::StatusOr<google::protobuf::Duration> ReadExactDuration(const std::string& text) {
   MUSTER_ASSIGN_OR_RETURN(const absl::Duration read, DurationFromText(text));
   if (read > absl::Seconds(kDurationSecondsMax)) {

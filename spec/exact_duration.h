@@ -18,6 +18,11 @@ bool IsExactDuration(const google::protobuf::Duration& duration);
 // Expects IsExactDuration.
 std::string ExactDurationText(const google::protobuf::Duration& duration);
 
+// For people: what is wrong with one that is to be `least_seconds` to `most_seconds` long, "5s;
+// give 1m to 1h"; "" = nothing.
+std::string OutsideText(const google::protobuf::Duration& duration, int64_t least_seconds,
+                        int64_t most_seconds);
+
 // Errors: kInvalidArgument, with examples of what would do.
 absl::StatusOr<google::protobuf::Duration> ReadExactDuration(const std::string& text);
 

@@ -4,6 +4,7 @@
 
 #include "common/status.h"
 #include "spec/data_sizes.h"
+#include "spec/exact_duration.h"
 #include "spec/mesh.h"
 #include "spec/validate_schedule.h"
 #include "spec/validate_train.h"
@@ -115,6 +116,20 @@ void FindProgramProblems(const v1::ProgramSpec& program, std::vector<Problem>* p
   CheckPath("program.working_dir", program.working_dir(), problems);
 }
 
+void FindCheckpointProblems(const v1::CheckpointSpec& checkpoint, std::vector<Problem>* problems) {
+  CheckPath("checkpoint.path", checkpoint.path(), problems);
+  CheckPath("checkpoint.init_from", checkpoint.init_from(), problems);
+  if (checkpoint.has_every()) {
+    std::string problem = OutsideText(checkpoint.every(), 1, kDurationSecondsMax);
+    if (!problem.empty()) problems->push_back({"checkpoint.every", std::move(problem)});
+  }
+  if (checkpoint.ram_replicas() > 1) {
+    problems->push_back(
+        {"checkpoint.ram_replicas",
+         fmt::format("{}; give 1, or 0 for no copies on other nodes", checkpoint.ram_replicas())});
+  }
+}
+
 struct JobPath {
   const char* field;
   std::string* path;
@@ -165,8 +180,7 @@ std::vector<Problem> FindProblems(const v1::JobSpec& spec) {
       problems.push_back({"train", "neither train nor program; say what the job runs"});
       break;
   }
-  CheckPath("checkpoint.path", spec.checkpoint().path(), &problems);
-  CheckPath("checkpoint.init_from", spec.checkpoint().init_from(), &problems);
+  FindCheckpointProblems(spec.checkpoint(), &problems);
   if (spec.recovery().attempts_without_progress() == 0) {
     problems.push_back({"recovery.attempts_without_progress", "0; give at least 1"});
   }

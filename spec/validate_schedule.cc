@@ -141,19 +141,8 @@ class ScheduleRules {
 
   void TimeBetween(const std::string& field, const google::protobuf::Duration& duration,
                    int64_t least_seconds, int64_t most_seconds) {
-    google::protobuf::Duration least;
-    least.set_seconds(least_seconds);
-    google::protobuf::Duration most;
-    most.set_seconds(most_seconds);
-    const bool exact = IsExactDuration(duration);
-    if (exact && duration.seconds() >= least_seconds &&
-        (duration.seconds() < most_seconds ||
-         (duration.seconds() == most_seconds && duration.nanos() == 0))) {
-      return;
-    }
-    Add(field,
-        fmt::format("{}; give {} to {}", exact ? ExactDurationText(duration) : "not a duration",
-                    ExactDurationText(least), ExactDurationText(most)));
+    std::string problem = OutsideText(duration, least_seconds, most_seconds);
+    if (!problem.empty()) Add(field, std::move(problem));
   }
 
   void Spread(const v1::SpreadSpec& spread) {

@@ -240,6 +240,7 @@ absl::Status CheckpointSaver::Commit(const Waiting& waiting) {
 void CheckpointSaver::PruneOld() {
   checkpoint::PruneOptions prune;
   prune.keep = options_.keep;
+  prune.keep_every = options_.keep_every;
   prune.current_attempt = options_.attempt;
   const absl::StatusOr<checkpoint::PruneReport> report =
       checkpoint::Prune(options_.root, prune, files_);

@@ -44,7 +44,8 @@ struct SaverOptions {
   std::string root;  // folder of the job's checkpoints
   std::string job_uid;
   uint64_t attempt = 1;
-  uint32_t keep = 0;                                       // committed ones kept; 0 = all
+  uint32_t keep = 0;        // committed ones kept; 0 = all
+  uint64_t keep_every = 0;  // and those whose step is a multiple of it; 0 = none
   std::function<void(uint64_t step, FillMoment)> at = {};  // for tests
 };
 

@@ -1,12 +1,15 @@
 #include "trainer/loop/config.h"
 
+#include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <vector>
 
 #include "checkpoint/digest.h"
+#include "common/duration.h"
 #include "common/status.h"
 
 namespace muster::trainer::loop {
@@ -21,18 +24,11 @@ class Reader {
   const std::string& name() const { return name_; }
 
   YAML::Node Find(const std::string& key) {
-    YAML::Node node = YAML::Clone(root_);
-    std::stringstream parts(key);
-    std::string part;
-    while (std::getline(parts, part, '.')) {
-      if (!node.IsMap() || !node[part].IsDefined()) {
-        Fail(InvalidArgument("{}: missing {}; complete the file with: muster validate -o yaml {}",
-                             name_, key, name_));
-        return YAML::Node();
-      }
-      node.reset(node[part]);
-    }
-    return node;
+    const std::optional<YAML::Node> node = MaybeFind(key);
+    if (node.has_value()) return *node;
+    Fail(InvalidArgument("{}: missing {}; complete the file with: muster validate -o yaml {}",
+                         name_, key, name_));
+    return YAML::Node();
   }
 
   template <typename T>
@@ -64,11 +60,36 @@ class Reader {
     *value = static_cast<uint64_t>(signed_value);
   }
 
+  // A duration that need not be given.
+  void MaybeSeconds(const std::string& key, double* seconds) {
+    if (!MaybeFind(key).has_value()) return;
+    std::string text;
+    Read(key, "a duration such as 5m", &text);
+    if (!status_.ok()) return;
+    const absl::StatusOr<absl::Duration> duration = DurationFromText(text);
+    if (duration.ok()) {
+      *seconds = absl::ToDoubleSeconds(*duration);
+    } else {
+      Fail(Annotate(duration.status(), fmt::format("{}: {}", name_, key)));
+    }
+  }
+
   void Fail(absl::Status status) {
     if (status_.ok()) status_ = std::move(status);
   }
 
  private:
+  std::optional<YAML::Node> MaybeFind(const std::string& key) const {
+    YAML::Node node = YAML::Clone(root_);
+    std::stringstream parts(key);
+    std::string part;
+    while (std::getline(parts, part, '.')) {
+      if (!node.IsMap() || !node[part].IsDefined()) return std::nullopt;
+      node.reset(node[part]);
+    }
+    return node;
+  }
+
   const YAML::Node root_;
   const std::string name_;
   absl::Status status_;
@@ -178,7 +199,10 @@ absl::StatusOr<TrainConfig> ParseTrainConfig(const std::string& text, const std:
   ReadTrain(&reader, &config);
   reader.Read("checkpoint.path", "a folder", &config.checkpoint_path);
   reader.Count("checkpoint.every_steps", &config.save_every_steps);
+  reader.MaybeSeconds("checkpoint.every", &config.save_every_seconds);
   reader.Count("checkpoint.ram_every_steps", &config.ram_every_steps);
+  reader.Count("checkpoint.compare_every_steps", &config.compare_every_steps);
+  reader.Count("checkpoint.keep_every_steps", &config.keep_every_steps);
   uint64_t keep = 0;
   reader.Count("checkpoint.keep", &keep);
   config.keep = static_cast<uint32_t>(keep);

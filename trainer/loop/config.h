@@ -37,10 +37,13 @@ struct TrainConfig {
   int threads_per_rank = 1;
 
   std::string checkpoint_path;
-  uint64_t save_every_steps = 0;  // 0: only after the last step
-  uint64_t ram_every_steps = 0;   // 0: as often as it costs under 1 % of the time
-  uint32_t keep = 0;              // 0: all
-  std::string init_from;          // "" = random first values
+  uint64_t save_every_steps = 0;     // 0: only after the last step
+  double save_every_seconds = 0;     // since the last save began; 0: not because of time
+  uint64_t ram_every_steps = 0;      // 0: as often as it costs under 1 % of the time
+  uint64_t compare_every_steps = 0;  // replicas; 0: only at each save
+  uint32_t keep = 0;                 // 0: all
+  uint64_t keep_every_steps = 0;     // steps divisible by it stay too; 0: none
+  std::string init_from;             // "" = random first values
 
   std::string digest;  // SHA-256 of the document
 

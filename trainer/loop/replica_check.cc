@@ -14,13 +14,6 @@ namespace {
 
 constexpr size_t kNamesMax = 3;
 
-// A change of any one of them changes it.
-uint64_t HashOf(const std::vector<uint64_t>& fingerprints) {
-  const checkpoint::Box box =
-      checkpoint::WholeTensor("fingerprints", checkpoint::DType::kI64, {fingerprints.size()});
-  return checkpoint::Fingerprint(box, std::as_bytes(std::span(fingerprints)));
-}
-
 absl::StatusOr<std::vector<std::vector<uint64_t>>> Gather(collective::Collective& group,
                                                           const std::vector<uint64_t>& mine) {
   MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<std::byte>> all,
@@ -63,18 +56,32 @@ ReplicaVerdict JudgeReplicas(std::span<const uint64_t> hashes) {
   return verdict;
 }
 
+uint64_t HashOfReplica(const std::vector<uint64_t>& fingerprints) {
+  const checkpoint::Box box =
+      checkpoint::WholeTensor("fingerprints", checkpoint::DType::kI64, {fingerprints.size()});
+  return checkpoint::Fingerprint(box, std::as_bytes(std::span(fingerprints)));
+}
+
 absl::Status CompareReplicas(const parallel::ParameterTable& table,
                              const std::vector<uint64_t>& mine, uint64_t step,
                              const RankGroups& groups, const Console& console) {
-  const size_t replicas = static_cast<size_t>(groups.data->size());
-  if (replicas < 2) return absl::OkStatus();
-  MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<uint64_t>> hashes,
-                          Gather(*groups.world, {HashOf(mine)}));
+  if (groups.data->size() < 2) return absl::OkStatus();
+  MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<uint64_t>> all,
+                          Gather(*groups.world, {HashOfReplica(mine)}));
+  std::vector<uint64_t> hashes;
+  for (const std::vector<uint64_t>& one : all) hashes.push_back(one.at(0));
+  return CompareHashes(table, mine, hashes, step, groups, console);
+}
+
+absl::Status CompareHashes(const parallel::ParameterTable& table, const std::vector<uint64_t>& mine,
+                           const std::vector<uint64_t>& hashes, uint64_t step,
+                           const RankGroups& groups, const Console& console) {
+  const auto replicas = static_cast<size_t>(groups.data->size());
   // Every rank judges every group of replicas, so all agree without another word.
   std::vector<int> odd, unclear;
   for (const std::vector<int>& ranks : groups.world_rank) {
     std::vector<uint64_t> group;
-    for (const int rank : ranks) group.push_back(hashes[static_cast<size_t>(rank)].at(0));
+    for (const int rank : ranks) group.push_back(hashes[static_cast<size_t>(rank)]);
     const ReplicaVerdict verdict = JudgeReplicas(group);
     if (verdict.equal) continue;
     for (const size_t i : verdict.odd) odd.push_back(ranks[i]);
@@ -103,7 +110,8 @@ absl::Status CompareReplicas(const parallel::ParameterTable& table,
     }
     return Internal(
         "step {}: silent data corruption: the weights of rank {} differ from those of its {} "
-        "data-parallel replicas in {}; nothing of this step is saved, test this machine",
+        "data-parallel replicas in {}; the job goes on from its last save on storage, test this "
+        "machine",
         step, rank, replicas - 1, NamesOf(table, mine, details[good]));
   }
   const bool concerned = std::find(unclear.begin(), unclear.end(), rank) != unclear.end();
@@ -112,7 +120,7 @@ absl::Status CompareReplicas(const parallel::ParameterTable& table,
     const size_t other = own == 0 ? 1 : 0;
     mismatch = Internal(
         "step {}: silent data corruption: ranks {} hold different weights in {}, and no majority "
-        "says which are right; nothing of this step is saved, test their machines",
+        "says which are right; the job goes on from its last save on storage, test their machines",
         step, fmt::join(unclear, ", "), NamesOf(table, mine, details[other]));
   }
   return Agree(*groups.world, mismatch);

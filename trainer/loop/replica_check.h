@@ -24,11 +24,20 @@ struct ReplicaVerdict {
 };
 ReplicaVerdict JudgeReplicas(std::span<const uint64_t> hashes);
 
-// `mine`: LocalFingerprints of this rank. Collective over the world: a small all-gather. ok: all
-// replicas are equal. Errors: on a replica that differs from the majority kInternal, at once and on
-// it alone: it says "silent data corruption" and the tensors. On all others whatever the
-// collectives say when that rank is gone; they wait for it. Without a majority: the same error on
-// every rank (SaidByAll), naming both.
+// One number of LocalFingerprints: a change of any of them changes it.
+uint64_t HashOfReplica(const std::vector<uint64_t>& fingerprints);
+
+// `mine`: LocalFingerprints of this rank; `hashes`: HashOfReplica of every rank's. Collective over
+// the world where replicas differ, and no call to another rank where they do not. ok: all replicas
+// are equal. Errors: on a replica that differs from the majority kInternal, at once and on it
+// alone: it says "silent data corruption" and the tensors. On all others whatever the collectives
+// say when that rank is gone; they wait for it. Without a majority: the same error on every rank
+// (SaidByAll), naming both.
+absl::Status CompareHashes(const parallel::ParameterTable& table, const std::vector<uint64_t>& mine,
+                           const std::vector<uint64_t>& hashes, uint64_t step,
+                           const RankGroups& groups, const Console& console);
+
+// The same, when the hashes are not known yet. Collective over the world: a small all-gather.
 absl::Status CompareReplicas(const parallel::ParameterTable& table,
                              const std::vector<uint64_t>& mine, uint64_t step,
                              const RankGroups& groups, const Console& console);

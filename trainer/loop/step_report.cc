@@ -14,6 +14,8 @@ struct Header {
   uint64_t stop = 0;
   uint64_t save = 0;
   uint64_t written = 0;
+  uint64_t time_is_up = 0;
+  uint64_t weights = 0;
   uint64_t ready = 0;
   uint64_t filling = 0;
   uint64_t sealed = 0;
@@ -27,6 +29,8 @@ std::vector<std::byte> Pack(const StepReport& report) {
   const Header header{report.stop ? 1u : 0u,
                       report.save,
                       report.written,
+                      report.time_is_up ? 1u : 0u,
+                      report.weights,
                       report.fill.ready ? 1u : 0u,
                       report.fill.filling ? 1u : 0u,
                       report.fill.sealed,
@@ -56,6 +60,8 @@ StepReport Unpack(const std::vector<std::byte>& bytes) {
   report.stop = header.stop != 0;
   report.save = header.save;
   report.written = header.written;
+  report.time_is_up = header.time_is_up != 0;
+  report.weights = header.weights;
   report.fill = {header.ready != 0, header.filling != 0, header.sealed, header.fill_seconds};
   report.seconds = header.seconds;
   const std::byte* place = bytes.data() + sizeof(header);
@@ -97,11 +103,13 @@ absl::StatusOr<StepSummary> ExchangeReports(RankGroups& groups, const optim::Sha
   for (const std::vector<std::byte>& bytes : all) reports.push_back(Unpack(bytes));
   StepSummary summary;
   summary.written = summary.fill.ready = true;
+  summary.time_is_up = reports.front().time_is_up;
   summary.fill.sealed = reports.front().fill.sealed;
   for (const StepReport& report : reports) {
     summary.written = summary.written && report.written != 0;
     summary.stop = summary.stop || report.stop;
     summary.save = std::max(summary.save, report.save);
+    summary.weights.push_back(report.weights);
     summary.seconds = std::max(summary.seconds, report.seconds);
     summary.fill.ready = summary.fill.ready && report.fill.ready;
     summary.fill.filling = summary.fill.filling || report.fill.filling;

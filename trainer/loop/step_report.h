@@ -16,6 +16,8 @@ struct StepReport {
   bool stop = false;
   uint64_t save = 0;
   uint64_t written = 0;         // CheckpointSaver::WrittenStep
+  bool time_is_up = false;      // SaveCadence::TimeIsUp; that of rank 0 counts
+  uint64_t weights = 0;         // HashOfReplica, when replicas are compared in this step
   FillReport fill;              // CheckpointSaver::ReportFill
   double seconds = 0;           // the step before took
   std::vector<double> losses;   // sum of nats, per micro-batch of this rank
@@ -26,6 +28,8 @@ struct StepSummary {
   bool stop = false;
   uint64_t save = 0;     // the largest
   bool written = false;  // every rank is through with its oldest save
+  bool time_is_up = false;
+  std::vector<uint64_t> weights;  // of every rank
   FillSummary fill;
   double seconds = 0;    // the step before took, at the slowest rank
   double loss_sum = 0;   // nats, micro-batches added in global order

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "checkpoint/store.h"
@@ -23,6 +22,8 @@
 #include "trainer/loop/rank_groups.h"
 #include "trainer/loop/replica_check.h"
 #include "trainer/loop/resume.h"
+#include "trainer/loop/run_counters.h"
+#include "trainer/loop/save_cadence.h"
 #include "trainer/loop/status_page.h"
 #include "trainer/loop/step_report.h"
 #include "trainer/loop/stopwatch.h"
@@ -50,7 +51,8 @@ class Training {
         world_(noted_world_ == nullptr ? world : *noted_world_),
         files_(files),
         page_(link),
-        cadence_(options.config.ram_every_steps) {}
+        durable_cadence_(config_.save_every_steps, config_.save_every_seconds),
+        ram_cadence_(config_.ram_every_steps) {}
 
   absl::Status SetUp();
   absl::Status Start();
@@ -65,7 +67,9 @@ class Training {
   absl::Status TakeOver(const Resumed& resumed);
   absl::Status Step();
   absl::Status Evaluate();
-  checkpoint::RunState StateOfRun() const;
+  checkpoint::RunState StateOfRun() const {
+    return RunStateOf(run_, config_, model_config_, batches_->dataset().info());
+  }
   absl::Status BeginSave(const std::string& next);
   void MaybeSaveInRam();
   std::vector<Section> Owned() {
@@ -75,10 +79,15 @@ class Training {
   double WaitCopied();  // the seconds it took
   // Saves and waits for the commit, again and again for at most `seconds`.
   absl::StatusOr<bool> SaveForSure(double seconds);
-  std::string NextTry() const;
+  // Between saves: in the step after every compare_every_steps, before the weights change.
+  bool ComparesReplicas() const {
+    const uint64_t every = config_.compare_every_steps;
+    return every > 0 && step_ % every == 0 && groups_.data->size() > 1;
+  }
 
   collective::CollectiveRing* ring() const { return link_ == nullptr ? nullptr : link_->ring(); }
   bool last() const { return step_ >= config_.steps; }
+  double Now() const { return options_.seconds ? options_.seconds() : clock_.Seconds(); }
   const Console& console() const { return options_.console; }
   void Say(const std::string& line) const {
     if (groups_.first()) console().out(line);
@@ -91,6 +100,7 @@ class Training {
   collective::Collective& world_;
   checkpoint::FileSystem& files_;
   StatusPage page_;
+  const Stopwatch clock_;
 
   RankGroups groups_;
   std::unique_ptr<data::Batches> batches_;
@@ -103,12 +113,12 @@ class Training {
   std::unique_ptr<RankSlots> slots_;
   checkpoint::SlotFile went_on_from_;  // until a step beyond it is finished
   std::unique_ptr<CheckpointSaver> saver_;
-  RamCadence cadence_;
+  SaveCadence durable_cadence_;
+  RamCadence ram_cadence_;
 
   uint64_t attempt_ = 1;
-  uint64_t step_ = 0;         // finished
-  uint64_t next_sample_ = 0;  // global number
-  uint64_t tokens_ = 0;
+  uint64_t step_ = 0;  // finished
+  RunCounters run_;
   uint64_t first_step_ = 0;
   uint64_t loaded_step_ = 0;  // this job's own checkpoint it went on from
   bool from_ram_ = false;     // it went on from a step that storage may not have
@@ -116,11 +126,10 @@ class Training {
   bool all_written_ = false;  // of the oldest save on its way, by every rank
   uint64_t save_orders_done_ = 0;
   bool stop_ = false;
+  bool time_is_up_ = false;  // for the next durable save
   uint64_t save_order_ = 0;
   double step_seconds_ = 0;
   double loss_ = 0;
-  double bits_per_byte_ = 0;
-  double first_bits_per_byte_ = 0;
 };
 
 absl::Status Training::SetUp() {
@@ -173,7 +182,8 @@ absl::Status Training::ChooseAttempt() {
       options_.vault,
       checkpoint::SlotId{options_.job_uid, 0, 0, static_cast<uint32_t>(world_.rank()),
                          static_cast<uint32_t>(world_.size())});
-  SaverOptions saver{options_.checkpoints, options_.job_uid, attempt_, config_.keep, {}};
+  SaverOptions saver{options_.checkpoints, options_.job_uid,         attempt_,
+                     config_.keep,         config_.keep_every_steps, {}};
   if (options_.fail.has_value()) {
     saver.at = [this](uint64_t step, FillMoment moment) {
       options_.fail->MaybeFail(world_.rank(), step, attempt_, moment);
@@ -198,9 +208,10 @@ absl::Status Training::Start() {
   loaded_step_ = resumed.has_value() && !resumed->from_init && !from_ram_ ? step_ : 0;
   page_.fields.step = step_;
   page_.fields.first_step = step_;
+  page_.from_memory = from_ram_;
   page_.fields.load_seconds = watch.Seconds();
-  page_.fields.first_eval_bits_per_byte = first_bits_per_byte_;
-  page_.fields.eval_bits_per_byte = bits_per_byte_;
+  page_.fields.first_eval_bits_per_byte = run_.first_bits_per_byte;
+  page_.fields.eval_bits_per_byte = run_.bits_per_byte;
   page_.Publish();
   if (step_ == 0) return Evaluate();
   return absl::OkStatus();
@@ -246,8 +257,7 @@ absl::Status Training::TakeOver(const Resumed& resumed) {
   const checkpoint::RunState& run = resumed.manifest.run;
   const std::string& digest = batches_->dataset().info().digest;
   step_ = resumed.manifest.step;
-  tokens_ = run.tokens;
-  next_sample_ = run.next_sample;
+  run_ = CountersOf(run);
   if (run.dataset_digest != digest) {
     if (!resumed.from_init) {
       return FailedPrecondition(
@@ -255,14 +265,9 @@ absl::Status Training::TakeOver(const Resumed& resumed) {
           "saved; restore the data, or submit a new job with checkpoint.init_from: {}",
           config_.data_path, digest, run.dataset_digest, step_, resumed.folder);
     }
-    next_sample_ = 0;
+    run_.next_sample = 0;
     Say(fmt::format("{} was trained on other data: this job starts at its own first sample",
                     resumed.folder));
-  }
-  const nlohmann::json extra = nlohmann::json::parse(run.extra_json, nullptr, false);
-  if (extra.is_object()) {
-    first_bits_per_byte_ = extra.value("first_eval_bits_per_byte", 0.0);
-    bits_per_byte_ = extra.value("eval_bits_per_byte", 0.0);
   }
   const size_t slash = resumed.folder.find_last_of('/');
   Say(fmt::format("resumed from step {} ({})", step_, resumed.folder.substr(slash + 1)));
@@ -283,7 +288,7 @@ absl::Status Training::Step() {
         static_cast<uint64_t>(groups_.data->rank()) * static_cast<uint64_t>(micro_batches) +
         static_cast<uint64_t>(m);
     const data::Batch& batch =
-        batches_->Train(next_sample_ + position * static_cast<uint64_t>(config_.micro_batch));
+        batches_->Train(run_.next_sample + position * static_cast<uint64_t>(config_.micro_batch));
     MUSTER_ASSIGN_OR_RETURN(model::TokenLoss loss,
                             model_->Forward(params_.span(), batch.tokens, batch.targets));
     report.losses.push_back(loss.sum);
@@ -302,14 +307,24 @@ absl::Status Training::Step() {
         optim::BlockSquares(table, plan_.Own(b), reducer_->Share(b));
     report.squares.insert(report.squares.end(), squares.begin(), squares.end());
   }
+  std::vector<uint64_t> fingerprints;
+  if (ComparesReplicas()) {
+    fingerprints = LocalFingerprints(table, params_.span());
+    report.weights = HashOfReplica(fingerprints);
+  }
+  report.time_is_up = durable_cadence_.TimeIsUp(Now());
   report.stop = link_ != nullptr && link_->WantedStop();
   report.save = link_ == nullptr ? 0 : link_->WantedSave();
   report.written = saver_->WrittenStep();
   report.fill = saver_->ReportFill();
   report.seconds = step_seconds_;
   MUSTER_ASSIGN_OR_RETURN(StepSummary summary, ExchangeReports(groups_, plan_, report));
+  if (!fingerprints.empty()) {
+    MUSTER_RETURN_IF_ERROR(
+        CompareHashes(table, fingerprints, summary.weights, step_, groups_, console()));
+  }
   saver_->TakeFills(summary.fill);
-  if (step_ > first_step_) cadence_.Take(summary.seconds, summary.fill.seconds);
+  if (step_ > first_step_) ram_cadence_.Take(summary.seconds, summary.fill.seconds);
   loss_ = summary.loss_sum / target_tokens;
   if (!std::isfinite(summary.grad_norm) || !std::isfinite(loss_)) {
     return Agree(world_,
@@ -329,9 +344,10 @@ absl::Status Training::Step() {
     went_on_from_.slot().ForgetResumes();
     went_on_from_ = checkpoint::SlotFile();
   }
-  next_sample_ += static_cast<uint64_t>(config_.global_batch);
-  tokens_ += static_cast<uint64_t>(target_tokens);
+  run_.next_sample += static_cast<uint64_t>(config_.global_batch);
+  run_.tokens += static_cast<uint64_t>(target_tokens);
   stop_ = summary.stop;
+  time_is_up_ = summary.time_is_up;
   save_order_ = summary.save;
   all_written_ = summary.written;
   const double seconds = watch.Seconds() - stall;
@@ -356,38 +372,13 @@ absl::Status Training::Evaluate() {
   MUSTER_ASSIGN_OR_RETURN(double bits_per_byte, BitsPerByte(*model_, params_.span(), *batches_,
                                                             config_.eval_samples, groups_));
   if (bits_per_byte == 0) return absl::OkStatus();
-  bits_per_byte_ = bits_per_byte;
-  if (first_bits_per_byte_ == 0) first_bits_per_byte_ = bits_per_byte;
+  run_.bits_per_byte = bits_per_byte;
+  if (run_.first_bits_per_byte == 0) run_.first_bits_per_byte = bits_per_byte;
   page_.fields.eval_bits_per_byte = bits_per_byte;
-  page_.fields.first_eval_bits_per_byte = first_bits_per_byte_;
+  page_.fields.first_eval_bits_per_byte = run_.first_bits_per_byte;
   page_.Publish();
   Say(fmt::format("eval step {} bits_per_byte {:.3f}", step_, bits_per_byte));
   return absl::OkStatus();
-}
-
-checkpoint::RunState Training::StateOfRun() const {
-  const dataset::DatasetInfo& info = batches_->dataset().info();
-  checkpoint::RunState run;
-  run.next_sample = next_sample_;
-  run.tokens = tokens_;
-  run.seed = config_.seed;
-  run.layout = config_.mesh.ToString();
-  run.config_digest = config_.digest;
-  run.dataset_path = config_.data_path;
-  run.dataset_digest = info.digest;
-  run.tokenizer = dataset::TokenizerReference(info);
-  run.model_json = ModelJson(model_config_);
-  run.extra_json = nlohmann::json({{"first_eval_bits_per_byte", first_bits_per_byte_},
-                                   {"eval_bits_per_byte", bits_per_byte_}})
-                       .dump();
-  return run;
-}
-
-std::string Training::NextTry() const {
-  if (config_.save_every_steps == 0) return "training goes on, next try after the last step";
-  const uint64_t every = config_.save_every_steps;
-  return fmt::format("training goes on, next try at step {}",
-                     std::min((step_ / every + 1) * every, config_.steps));
 }
 
 double Training::WaitCopied() {
@@ -410,17 +401,18 @@ absl::Status Training::BeginSave(const std::string& next) {
   run.extra_json = WithFingerprints(run.extra_json, whole);
   MUSTER_RETURN_IF_ERROR(saver_->Begin(step_, run, Owned(), next));
   begun_step_ = step_;
-  cadence_.NoteBegun(step_);
+  durable_cadence_.NoteBegun(Now());
+  ram_cadence_.NoteBegun(step_);
   page_.fields.checkpoint_seconds += watch.Seconds();
   page_.Publish();
   return absl::OkStatus();
 }
 
 void Training::MaybeSaveInRam() {
-  if (!cadence_.Due(step_) || !saver_->CanSaveInRam()) return;
+  if (!ram_cadence_.Due(step_) || !saver_->CanSaveInRam()) return;
   const Stopwatch watch;
   saver_->BeginInRam(step_, StateOfRun(), Owned());
-  cadence_.NoteBegun(step_);
+  ram_cadence_.NoteBegun(step_);
   page_.fields.checkpoint_seconds += watch.Seconds();
 }
 
@@ -453,15 +445,16 @@ absl::StatusOr<bool> Training::SaveForSure(double seconds) {
 }
 
 absl::StatusOr<TrainingResult> Training::Run() {
+  durable_cadence_.NoteBegun(Now());
   while (!last() && !stop_) {
     MUSTER_RETURN_IF_ERROR(Step());
     if (all_written_) MUSTER_RETURN_IF_ERROR(FinishSaves(false));
     saver_->Poll();
     const uint64_t every = config_.eval_every_steps;
     if (last() || (every > 0 && step_ % every == 0)) MUSTER_RETURN_IF_ERROR(Evaluate());
-    const bool due = config_.save_every_steps > 0 && step_ % config_.save_every_steps == 0;
-    if ((due || save_order_ > save_orders_done_) && !last() && !stop_) {
-      MUSTER_RETURN_IF_ERROR(BeginSave(NextTry()));
+    const bool due = durable_cadence_.Due(step_, time_is_up_) || save_order_ > save_orders_done_;
+    if (due && !last() && !stop_) {
+      MUSTER_RETURN_IF_ERROR(BeginSave(durable_cadence_.NextTry(step_, config_.steps)));
       save_orders_done_ = save_order_;
     } else if (!last() && !stop_) {
       MaybeSaveInRam();
@@ -481,7 +474,7 @@ absl::StatusOr<TrainingResult> Training::Run() {
   }
   Say(stopped ? fmt::format("stopped by order after step {}/{}", step_, config_.steps)
               : fmt::format("done: {} steps", step_));
-  return TrainingResult{stopped, step_, first_step_, loss_, bits_per_byte_};
+  return TrainingResult{stopped, step_, first_step_, loss_, run_.bits_per_byte};
 }
 
 }  // namespace

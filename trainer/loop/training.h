@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,8 @@ struct TrainingOptions {
   VaultOptions vault;
   bool verify_data = true;  // read all data once and compare the digests; one rank per node
   std::optional<FailInjection> fail;
+  std::function<double()> seconds =
+      {};                           // a monotonic clock for checkpoint.every; none: the real one
   double final_save_seconds = 180;  // how long the last save is tried
   double stop_save_seconds = 60;    // the same, when told to stop
   Console console;

@@ -106,6 +106,46 @@ TEST(Integrity, WithTensorParallelOnlyTheReplicasOfOnePartAreCompared) {
   EXPECT_THAT(outcome.problems, Contains(HasSubstr("rank 3 differs from its replicas")));
 }
 
+// Between saves, in the first comparison after the flip.
+TEST(Integrity, AFlippedBitBetweenSavesIsNamedWithinTheStepsAskedFor) {
+  struct Case {
+    bool zero;
+    uint64_t flipped;
+    const char* named;
+  };
+  // With ZeRO an update takes the weights from their owners, so a difference lasts for one step.
+  for (const Case& test : {Case{false, 5, "step 6: "}, Case{false, 7, "step 9: "},
+                           Case{false, 9, "step 9: "}, Case{true, 6, "step 6: "}}) {
+    TempFolder folder;
+    Job job{.mesh = "data: 3", .zero = test.zero, .steps = 20};
+    job.compare_every = 3;
+    job.global_batch = 9;
+    job.micro_batch = 3;
+    job.checkpoints = folder.path() + "/ck";
+    job.fail = Flip(1, test.flipped);
+    const JobOutcome outcome = RunJob(job);
+    const std::string said(outcome.ranks[1].status().message());
+    EXPECT_THAT(said, AllOf(HasSubstr(test.named), HasSubstr("silent data corruption"),
+                            HasSubstr("rank 1 differ")))
+        << test.flipped;
+    EXPECT_THAT(outcome.problems, Contains(HasSubstr("rank 1 differs from its replicas")));
+    EXPECT_TRUE(checkpoint::ListCheckpoints(job.checkpoints)->empty());
+  }
+}
+
+TEST(Integrity, ComparingChangesNoBit) {
+  TempFolder folder;
+  Job job{.mesh = "data: 2, tensor: 2"};
+  job.checkpoints = folder.path() + "/plain";
+  ASSERT_TRUE(RunJob(job).ok());
+  const auto plain = ReadTensors(CheckpointOf(job.checkpoints, 6));
+  job.checkpoints = folder.path() + "/compared";
+  job.compare_every = 1;
+  const JobOutcome outcome = RunJob(job);
+  ASSERT_TRUE(outcome.ok()) << outcome.Problems();
+  EXPECT_EQ(ReadTensors(CheckpointOf(job.checkpoints, 6)), plain);
+}
+
 // What a checkpoint says of the weights is what they are, and any layout loads them.
 TEST(Integrity, FingerprintsAreOfTheWholeTensorsInEveryLayout) {
   TempFolder folder;

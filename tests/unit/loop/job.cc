@@ -72,11 +72,13 @@ train:
   reproducible: {}
   zero: {}
   threads_per_rank: 1
-checkpoint: {{path: unused, every_steps: {}, keep: {}, init_from: "{}", ram_every_steps: {}}}
+checkpoint: {{path: unused, every_steps: {}, keep: {}, init_from: "{}", ram_every_steps: {},
+             keep_every_steps: {}, compare_every_steps: {}{}}}
 )",
                      job.mesh, job.layers, job.data, job.global_batch, job.micro_batch, job.steps,
                      job.reproducible, job.zero, job.save_every, job.keep, job.init_from,
-                     job.ram_every);
+                     job.ram_every, job.keep_every, job.compare_every,
+                     job.save_every_text.empty() ? "" : ", every: " + job.save_every_text);
 }
 
 bool JobOutcome::ok() const {
@@ -117,6 +119,7 @@ JobOutcome RunJob(const Job& job) {
       options.attempt = job.attempt;
       options.permitted = job.permitted;
       options.fail = job.fail;
+      if (job.seconds) options.seconds = job.seconds(r);
       options.verify_data = r == 0;
       if (job.vault) options.vault = job.vault(r);
       options.final_save_seconds = job.final_save_seconds;

@@ -37,8 +37,12 @@ struct Job {
   std::string reproducible = "layout";
   int steps = 6;
   int save_every = 0;
+  std::string save_every_text = {};  // a duration; default: not because of time
+  std::function<std::function<double()>(int rank)> seconds = {};  // default: the real clock
   int keep = 0;
+  int keep_every = 0;
   int ram_every = 0;
+  int compare_every = 0;
   std::function<VaultOptions(int rank)> vault = {};  // default: none
   int global_batch = 8;
   int micro_batch = 1;

@@ -183,6 +183,22 @@ INSTANTIATE_TEST_SUITE_P(RamResume, EveryLayout,
                                                 "layout"}),
                          [](const auto& layout) { return std::string(layout.param.name); });
 
+TEST_F(FourRanks, TheStatusPageSaysThatTheStepCameFromMemory) {
+  BreakOffAt(7);
+  for (const uint64_t since : {0u, 9u}) {  // from there; and not
+    FakeLink link(FakeLink::Commits::kPermitted);
+    Job job = job_;
+    job.vault = Vault(since);
+    job.checkpoints = checkpoints("run");
+    job.attempt = since == 0 ? 2 : 9;
+    job.permitted.emplace();
+    job.link = [&](int rank) { return rank == 0 ? &link : FakeLink::Silent(); };
+    ASSERT_TRUE(RunJob(job).ok());
+    EXPECT_EQ(link.last_from_memory, since == 0);
+    EXPECT_EQ(link.last.first_step, since == 0 ? 7u : 0u);
+  }
+}
+
 TEST_F(FourRanks, DamageInOneSlotMeansTheOlderStepOfAll) {
   BreakOffAt(7);
   std::set<uint64_t> common = CommonSteps(vault(), 4, 1);

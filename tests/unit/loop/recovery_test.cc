@@ -19,6 +19,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pair;
+using testing::UnorderedElementsAre;
 
 class Recovery : public testing::Test {
  protected:
@@ -182,6 +183,60 @@ TEST_F(Recovery, ASaveOrderIsFollowedOnce) {
   job.link = [&](int rank) { return rank == 0 ? &link : FakeLink::Silent(); };
   ASSERT_TRUE(RunJob(job).ok());
   EXPECT_THAT(link.done, ElementsAre(3, 6));
+}
+
+TEST_F(Recovery, EveryNthCheckpointStaysBesideTheNewest) {
+  Job job = SavingJob();
+  job.save_every = 1;
+  job.keep = 1;
+  job.keep_every = 2;
+  job.steps = 7;
+  job.final_save_seconds = 5;
+  FakeLink link(FakeLink::Commits::kPermitted);
+  job.link = [&](int rank) { return rank == 0 ? &link : FakeLink::Silent(); };
+  ASSERT_TRUE(RunJob(job).ok());
+  EXPECT_THAT(link.pruned, ElementsAre(Pair(1, 1), Pair(3, 1), Pair(5, 1)));
+  std::vector<uint64_t> steps;
+  const auto entries = checkpoint::ListCheckpoints(job.checkpoints);
+  for (const auto& entry : *entries) steps.push_back(entry.id.step);
+  EXPECT_THAT(steps, UnorderedElementsAre(2, 4, 6, 7));
+}
+
+TEST_F(Recovery, TheClockOfRankZeroAloneMakesSavesBetweenTheOthers) {
+  struct Case {
+    const char* name;
+    int save_every;
+    const char* text;
+    std::vector<uint64_t> steps;
+  };
+  // A step takes one second by the clock of rank 0, which stands still while one is made.
+  for (const Case& test :
+       {Case{"by time", 0, "2s", {3, 6, 9, 10}},
+        Case{"by time and steps: each save begins the time anew", 4, "2s", {3, 4, 7, 8, 10}},
+        Case{"a time that never comes", 4, "1h", {4, 8, 10}}}) {
+    Job job = SavingJob();
+    job.checkpoints = folder_.path() + "/" + test.text + std::to_string(test.save_every);
+    job.steps = 10;
+    job.save_every = test.save_every;
+    job.save_every_text = test.text;
+    FakeLink link(FakeLink::Commits::kPermitted);
+    job.link = [&](int rank) { return rank == 0 ? &link : FakeLink::Silent(); };
+    job.seconds = [&](int rank) -> std::function<double()> {
+      if (rank != 0) return [hurry = 0.0]() mutable { return hurry += 1e6; };
+      return [&] { return static_cast<double>(link.last.step); };
+    };
+    const JobOutcome outcome = RunJob(job);
+    ASSERT_TRUE(outcome.ok()) << test.name << outcome.Problems();
+    EXPECT_EQ(link.done, test.steps) << test.name;
+  }
+}
+
+TEST_F(Recovery, AFailedSaveSaysWhenTimeMakesTheNext) {
+  Job job = SavingJob();
+  job.save_every_text = "90s";
+  FailingFiles files("step-0000000002");
+  job.files = [&](int) -> checkpoint::FileSystem* { return &files; };
+  EXPECT_THAT(RunJob(job).problems, Contains(HasSubstr("next try at step 4 or within 90.0 s")));
 }
 
 TEST_F(Recovery, AFinishedJobHasNothingToDo) {

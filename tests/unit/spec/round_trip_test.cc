@@ -64,6 +64,22 @@ TEST(RoundTrip, OfAwkwardNumbers) {
   ExpectRoundTrip(spec);
 }
 
+TEST(RoundTrip, OfWhenToSaveCompareAndKeep) {
+  const auto spec =
+      ParseJobFile(With("keep: 3",
+                        "keep: 3, every: 1d90.25s, keep_every_steps: 1000, ram_replicas: 0, "
+                        "compare_every_steps: 25"),
+                   "good");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->checkpoint().every().seconds(), 86'490);
+  EXPECT_EQ(spec->checkpoint().every().nanos(), 250'000'000);
+  EXPECT_EQ(spec->checkpoint().keep_every_steps(), 1000u);
+  EXPECT_EQ(spec->checkpoint().ram_replicas(), 0u);
+  EXPECT_EQ(spec->checkpoint().compare_every_steps(), 25u);
+  EXPECT_NE(JobSpecToYaml(*spec).find("  every: 1d1m30.25s\n"), std::string::npos);
+  ExpectRoundTrip(*spec);
+}
+
 TEST(JobDocument, HasEveryFieldInProtoOrder) {
   const auto spec = ParseJobFile(kGoodJob, "good").value();
   EXPECT_EQ(JobSpecToYaml(spec), R"(apiVersion: muster/v1
@@ -105,6 +121,9 @@ checkpoint:
   keep: 3
   init_from: ""
   ram_every_steps: 0
+  keep_every_steps: 0
+  ram_replicas: 1
+  compare_every_steps: 0
 recovery:
   attempts_without_progress: 3
   hot_spares: 0

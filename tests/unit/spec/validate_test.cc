@@ -134,6 +134,13 @@ TEST(ValidateJobSpec, NumbersMustMakeSense) {
        "recovery.attempts_without_progress: 0; give at least 1"},
       {"no checkpoint folder", [](J j) { j->mutable_checkpoint()->clear_path(); },
        "checkpoint.path: missing; give a folder every node can reach"},
+      {"saves in no time", [](J j) { j->mutable_checkpoint()->mutable_every()->set_nanos(1); },
+       "checkpoint.every: 0.000000001s; give 1s to 3650d"},
+      {"a time that is none",
+       [](J j) { j->mutable_checkpoint()->mutable_every()->set_seconds(-1); },
+       "checkpoint.every: not a duration; give 1s to 3650d"},
+      {"more copies than one", [](J j) { j->mutable_checkpoint()->set_ram_replicas(2); },
+       "checkpoint.ram_replicas: 2; give 1, or 0 for no copies on other nodes"},
       {"a newline in a path", [](J j) { j->mutable_checkpoint()->set_path("/a\nb"); },
        "checkpoint.path: holds a control character; remove it"},
   });

@@ -1,0 +1,23 @@
+#include "trainer/loop/save_cadence.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/duration.h"
+
+namespace muster::trainer::loop {
+
+std::string SaveCadence::NextTry(uint64_t step, uint64_t last_step) const {
+  std::string when;
+  if (every_steps_ > 0) {
+    when = fmt::format("at step {}", std::min((step / every_steps_ + 1) * every_steps_, last_step));
+  }
+  if (every_seconds_ > 0) {
+    when += fmt::format("{}within {}", when.empty() ? "" : " or ",
+                        DurationText(absl::Seconds(every_seconds_)));
+  }
+  return "training goes on, next try " + (when.empty() ? "after the last step" : when);
+}
+
+}  // namespace muster::trainer::loop
