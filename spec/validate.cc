@@ -116,12 +116,19 @@ void FindProgramProblems(const v1::ProgramSpec& program, std::vector<Problem>* p
   CheckPath("program.working_dir", program.working_dir(), problems);
 }
 
-void FindCheckpointProblems(const v1::CheckpointSpec& checkpoint, std::vector<Problem>* problems) {
+void FindCheckpointProblems(const v1::JobSpec& spec, std::vector<Problem>* problems) {
+  const v1::CheckpointSpec& checkpoint = spec.checkpoint();
   CheckPath("checkpoint.path", checkpoint.path(), problems);
   CheckPath("checkpoint.init_from", checkpoint.init_from(), problems);
   if (checkpoint.has_every()) {
     std::string problem = OutsideText(checkpoint.every(), 1, kDurationSecondsMax);
     if (!problem.empty()) problems->push_back({"checkpoint.every", std::move(problem)});
+  }
+  if (spec.has_train() && checkpoint.keep_every_steps() > 0 && checkpoint.every_steps() == 0) {
+    problems->push_back({"checkpoint.keep_every_steps",
+                         fmt::format("{}, but no step is saved for its number; give every_steps, "
+                                     "a divisor of it",
+                                     checkpoint.keep_every_steps())});
   }
   if (checkpoint.ram_replicas() > 1) {
     problems->push_back(
@@ -180,7 +187,7 @@ std::vector<Problem> FindProblems(const v1::JobSpec& spec) {
       problems.push_back({"train", "neither train nor program; say what the job runs"});
       break;
   }
-  FindCheckpointProblems(spec.checkpoint(), &problems);
+  FindCheckpointProblems(spec, &problems);
   if (spec.recovery().attempts_without_progress() == 0) {
     problems.push_back({"recovery.attempts_without_progress", "0; give at least 1"});
   }

@@ -139,6 +139,14 @@ TEST(ValidateJobSpec, NumbersMustMakeSense) {
       {"a time that is none",
        [](J j) { j->mutable_checkpoint()->mutable_every()->set_seconds(-1); },
        "checkpoint.every: not a duration; give 1s to 3650d"},
+      {"kept steps that are never saved",
+       [](J j) {
+         j->mutable_checkpoint()->set_every_steps(0);
+         j->mutable_checkpoint()->mutable_every()->set_seconds(60);
+         j->mutable_checkpoint()->set_keep_every_steps(50);
+       },
+       "checkpoint.keep_every_steps: 50, but no step is saved for its number; give every_steps, a "
+       "divisor of it"},
       {"more copies than one", [](J j) { j->mutable_checkpoint()->set_ram_replicas(2); },
        "checkpoint.ram_replicas: 2; give 1, or 0 for no copies on other nodes"},
       {"a newline in a path", [](J j) { j->mutable_checkpoint()->set_path("/a\nb"); },
