@@ -108,13 +108,25 @@ void World::Settle() {
   RunUntil(agenda.now() + conf.clear_within);
   CheckQuarantineEnds();
   if (failed() || !conf.Checks("leftovers")) return;
+  // A worker that pauses may wake only now: from then on it has its time.
+  const Micros last = agenda.now() + conf.settle;
+  while (!failed() && !RanksLeft().empty() && agenda.now() < last) {
+    RunUntil(agenda.now() + kSecond);
+    CheckLeftovers();
+  }
+  if (const std::string left = RanksLeft(); !failed() && !left.empty()) {
+    Fail("leftovers: every job has ended, and ranks of " + left);
+  }
+}
+
+std::string World::RanksLeft() const {
   for (const auto& node : nodes) {
     for (const auto& [key, shim] : node->shims()) {
       if (!shim->HasRanks()) continue;
-      return Fail(fmt::format("leftovers: every job has ended, and ranks of {} still run on {}",
-                              worker::core::AttemptName(key), node->name()));
+      return fmt::format("{} still run on {}", worker::core::AttemptName(key), node->name());
     }
   }
+  return "";
 }
 
 // In calm every test is made, and only a person keeps a node from work for ever.

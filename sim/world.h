@@ -76,6 +76,7 @@ class World {
  private:
   void Settle();
   void CheckLeftovers();
+  std::string RanksLeft() const;  // where; empty: none
   void CheckQuarantineEnds();
   void CheckIncidentsEnd();
   std::optional<Micros> InTouchSince(const std::vector<PlacedShare>& shares) const;
