@@ -107,9 +107,10 @@ int main(int argc, char** argv) {
     fill_copy.push_back(Seconds() - begin);
     muster::checkpoint::ChunkCrc crc;
     crc.Add(image);
-    CHECK(
-        slot.Seal({{layout.name, layout.bytes, crc.Finish()}, layout.pieces}, {}, root, true).ok(),
-        "seal");
+    CHECK(slot.Seal({{layout.name, layout.bytes, crc.Finish()}, layout.pieces}, {}, root,
+                    {.drain = true})
+              .ok(),
+          "seal");
     fill.push_back(Seconds() - begin);
 
     begin = Seconds();
