@@ -112,9 +112,17 @@ bool RamSlot::awaits_drain() const {
          state() == SlotState::kSealed;
 }
 
+bool RamSlot::awaits_replica() const {
+  const uint32_t now = marks();
+  return (now & kSlotReplicaWanted) != 0 && (now & (kSlotReplicated | kSlotReplicaGivenUp)) == 0 &&
+         state() == SlotState::kSealed;
+}
+
 bool RamSlot::held_by(SlotHold by) const { return (Word(kHolds).load() & by) != 0; }
 
-bool RamSlot::held() const { return Word(kHolds).load() != 0 || awaits_drain(); }
+bool RamSlot::held() const {
+  return Word(kHolds).load() != 0 || awaits_drain() || awaits_replica();
+}
 
 absl::Status RamSlot::BeginFill(const SlotId& id, const ShardLayout& layout) {
   if (id.job_uid.size() > kSlotUidBytesMax) {
@@ -125,6 +133,14 @@ absl::Status RamSlot::BeginFill(const SlotId& id, const ShardLayout& layout) {
     return ResourceExhausted("RAM slot of {} bytes: step {} needs {}", bytes_.size(), id.step,
                              needed);
   }
+  MUSTER_RETURN_IF_ERROR(TakeForWriting());
+  id_ = id;
+  image_begin_ = ImageBegin(layout);
+  image_bytes_ = layout.bytes;
+  return absl::OkStatus();
+}
+
+absl::Status RamSlot::TakeForWriting() {
   const uint32_t before = Word(kState).load();
   if (held()) return Unavailable("RAM slot of step {} is still being read", header()->step);
   Word(kState).store(static_cast<uint32_t>(SlotState::kFilling));
@@ -137,16 +153,45 @@ absl::Status RamSlot::BeginFill(const SlotId& id, const ShardLayout& layout) {
   std::memset(bytes_.data(), 0, kState);
   std::memset(bytes_.data() + kMarks, 0, sizeof(uint32_t));
   std::memset(bytes_.data() + kResumes, 0, kSlotPageBytes - kResumes);
-  id_ = id;
-  image_begin_ = ImageBegin(layout);
-  image_bytes_ = layout.bytes;
+  return absl::OkStatus();
+}
+
+absl::Status RamSlot::BeginCopy() { return TakeForWriting(); }
+
+absl::Status RamSlot::CopyIn(uint64_t offset, std::span<const std::byte> data) {
+  CHECK(state() == SlotState::kFilling, "bytes are copied into a slot that is not being filled");
+  if (offset > bytes_.size() || data.size() > bytes_.size() - offset) {
+    return InvalidArgument("RAM slot of {} bytes: {} bytes at {}", bytes_.size(), data.size(),
+                           offset);
+  }
+  const auto copy = [&](uint64_t begin, uint64_t end) {
+    const uint64_t from = std::max(offset, begin);
+    const uint64_t to = std::min(offset + data.size(), end);
+    if (from < to) std::memcpy(bytes_.data() + from, data.data() + (from - offset), to - from);
+  };
+  copy(0, kWordsBegin);
+  copy(kWordsEnd, bytes_.size());
+  return absl::OkStatus();
+}
+
+absl::Status RamSlot::SealCopy(const SlotId& wanted, uint64_t adopted_by, uint32_t resumes) {
+  CHECK(state() == SlotState::kFilling, "a copy is sealed that is not being filled");
+  MUSTER_ASSIGN_OR_RETURN(const SlotContent content, Parse());
+  if (content.id != wanted) {
+    return DataLoss("RAM slot: step {} of rank {} came, step {} of rank {} was announced",
+                    content.id.step, content.id.rank, wanted.step, wanted.rank);
+  }
+  MUSTER_RETURN_IF_ERROR(VerifyImage(content));
+  Adopt(adopted_by, resumes);
+  Word(kMarks).store(0);
+  Word(kState).store(static_cast<uint32_t>(SlotState::kSealed));
   return absl::OkStatus();
 }
 
 std::span<std::byte> RamSlot::image() { return bytes_.subspan(image_begin_, image_bytes_); }
 
 absl::Status RamSlot::Seal(const ShardDigest& digest, const RunState& run, const std::string& root,
-                           bool drain) {
+                           const SlotWants& wants) {
   CHECK(state() == SlotState::kFilling && image_begin_ > 0, "a slot is sealed that is not filled");
   if (digest.file.size != image_bytes_ ||
       digest.file.name != "data/" + WriterName(id_.rank) + ".safetensors") {
@@ -177,7 +222,8 @@ absl::Status RamSlot::Seal(const ShardDigest& digest, const RunState& run, const
   std::memcpy(head.job_uid, id_.job_uid.data(), id_.job_uid.size());
   head.crc32c = Crc32c(0, std::as_bytes(std::span(&head, 1)).first(kChecked));
   std::memcpy(bytes_.data(), &head, kState);
-  Word(kMarks).store(drain ? kSlotDrainWanted : 0u);
+  Word(kMarks).store((wants.drain ? kSlotDrainWanted : 0u) |
+                     (wants.replica ? kSlotReplicaWanted : 0u));
   Word(kState).store(static_cast<uint32_t>(SlotState::kSealed));
   image_begin_ = image_bytes_ = 0;
   return absl::OkStatus();
@@ -185,6 +231,10 @@ absl::Status RamSlot::Seal(const ShardDigest& digest, const RunState& run, const
 
 absl::StatusOr<SlotContent> RamSlot::Read() const {
   if (state() != SlotState::kSealed) return NotFound("RAM slot: nothing is sealed in it");
+  return Parse();
+}
+
+absl::StatusOr<SlotContent> RamSlot::Parse() const {
   Header head;
   std::memcpy(static_cast<void*>(&head), bytes_.data(), sizeof(head));
   if (std::memcmp(head.magic, kMagic, sizeof(kMagic)) != 0 || head.version != kVersion) {
@@ -289,12 +339,29 @@ uint32_t RamSlot::WaitForMark(uint32_t wanted, int timeout_ms) const {
   return marks();
 }
 
-void RamSlot::GoOn(uint64_t attempt) {
-  Word(kResumes).fetch_add(1);
-  std::atomic_ref<uint64_t>(header()->adopted_by).store(attempt);
+void RamSlot::GoOn(uint64_t attempt, bool replica) {
+  Adopt(attempt, resumes() + 1);
+  if (replica) WantReplica();
 }
 
-void RamSlot::ForgetResumes() { Word(kResumes).store(0); }
+void RamSlot::WantReplica() {
+  uint32_t before = marks();
+  uint32_t after = 0;
+  do {
+    after = (before & ~uint32_t{kSlotReplicated | kSlotReplicaGivenUp}) | kSlotReplicaWanted;
+  } while (!Word(kMarks).compare_exchange_weak(before, after));
+}
+
+void RamSlot::Adopt(uint64_t adopted_by, uint32_t resumes) {
+  std::atomic_ref<uint64_t>(header()->adopted_by).store(adopted_by);
+  Word(kResumes).store(resumes);
+}
+
+void RamSlot::ForgetResumes(bool replica) {
+  Word(kResumes).store(0);
+  if (replica) WantReplica();
+}
+
 uint32_t RamSlot::resumes() const { return Word(kResumes).load(); }
 uint64_t RamSlot::adopted_by() const {
   return std::atomic_ref<uint64_t>(header()->adopted_by).load();

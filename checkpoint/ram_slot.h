@@ -9,7 +9,10 @@
 // word written. Bytes: docs/formats/ram_slot.md.
 //
 // Whoever reads while the writer may live holds the slot (Hold): BeginFill refuses a held one. A
-// slot that shall be drained counts as held until it is persisted or given up.
+// slot that shall be drained counts as held until it is persisted or given up, and one that shall
+// be copied to another node until that has it or is given up.
+//
+// On the other node the copy is a slot like any other (BeginCopy, CopyIn, SealCopy).
 //
 // Threads: one writer. Marks, holds and the state may be read and set from any process at any time.
 // Owns:    nothing; the mapping outlives the slot.
@@ -38,10 +41,18 @@ enum class SlotState : uint32_t { kEmpty = 0, kFilling = 1, kSealed = 2 };
 
 // What happened to a sealed slot since. Cleared by BeginFill.
 enum SlotMark : uint32_t {
-  kSlotReplicated = 1,    // another node holds a verified copy
-  kSlotPersisted = 2,     // its shard is durable on storage
-  kSlotDrainWanted = 4,   // set by Seal: the worker is to write it to storage
-  kSlotDrainGivenUp = 8,  // that failed; DrainError says why
+  kSlotReplicated = 1,       // another node holds a verified copy
+  kSlotPersisted = 2,        // its shard is durable on storage
+  kSlotDrainWanted = 4,      // set by Seal: the worker is to write it to storage
+  kSlotDrainGivenUp = 8,     // that failed; DrainError says why
+  kSlotReplicaWanted = 16,   // set by Seal and GoOn: the worker is to copy it to another node
+  kSlotReplicaGivenUp = 32,  // that failed, or nobody waits for it any more
+};
+
+// What the worker is to do with a sealed slot.
+struct SlotWants {
+  bool drain = false;
+  bool replica = false;
 };
 
 // Who reads a slot just now; one bit each, set and cleared by its owner. The worker, of which there
@@ -90,7 +101,22 @@ class RamSlot {
   // Errors: kInvalidArgument: the digest is not the layout's, or its text has no room; the slot
   // stays unsealed.
   absl::Status Seal(const ShardDigest& digest, const RunState& run, const std::string& root,
-                    bool drain);
+                    const SlotWants& wants);
+
+  // -- a copy of another node's slot
+
+  // Which of a file's bytes make the copy: all but these, which change while it is sealed.
+  static constexpr uint64_t kWordsBegin = 512;
+  static constexpr uint64_t kWordsEnd = kSlotPageBytes;
+
+  // As BeginFill.
+  absl::Status BeginCopy();
+  // Bytes of the other's file. Those of the words are passed over. Errors: kInvalidArgument: beyond
+  // the end.
+  absl::Status CopyIn(uint64_t offset, std::span<const std::byte> data);
+  // Seals it when all of it passes its checksums and it is `wanted`. Errors: kDataLoss; it stays
+  // unsealed.
+  absl::Status SealCopy(const SlotId& wanted, uint64_t adopted_by, uint32_t resumes);
 
   // -- readers
 
@@ -112,6 +138,8 @@ class RamSlot {
   bool held_by(SlotHold by) const;
   // Sealed, to be drained, and neither persisted nor given up.
   bool awaits_drain() const;
+  // The same for the copy on another node.
+  bool awaits_replica() const;
 
   // Marks are set after what they say is true. kSlotPersisted and kSlotDrainGivenUp end the wait of
   // BeginFill. Waiters are woken.
@@ -121,15 +149,21 @@ class RamSlot {
   // Until one of `marks` is set, at most timeout_ms. Returns the marks.
   uint32_t WaitForMark(uint32_t marks, int timeout_ms) const;
 
-  // An attempt goes on from this slot: from now on it belongs to its history.
-  void GoOn(uint64_t attempt);
+  // An attempt goes on from this slot: from now on it belongs to its history. `replica`: its copy
+  // on another node is to know that too, wherever it is to be from now on.
+  void GoOn(uint64_t attempt, bool replica = false);
+  // What another node knows about it, whose copy this is.
+  void Adopt(uint64_t adopted_by, uint32_t resumes);
   // That attempt has finished a step.
-  void ForgetResumes();
+  void ForgetResumes(bool replica = false);
   uint32_t resumes() const;     // attempts that went on from it since without finishing a step
   uint64_t adopted_by() const;  // the last attempt that went on from it; 0 = none
 
  private:
   struct Header;
+  absl::Status TakeForWriting();
+  void WantReplica();
+  absl::StatusOr<SlotContent> Parse() const;
   Header* header() const;
   std::atomic<uint32_t>& Word(size_t offset) const;
 

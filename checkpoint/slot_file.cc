@@ -29,12 +29,19 @@ class Descriptor {
   const int fd_;
 };
 
-absl::Status BackWithMemory(int fd, const std::string& path, uint64_t bytes) {
+// A file of another size goes by its name only: whoever has it mapped may go on reading.
+absl::Status RemoveOtherSize(const std::string& path, uint64_t bytes) {
   struct stat info {};
-  if (::fstat(fd, &info) != 0) return ErrnoError(errno, "look at " + path);
-  if (static_cast<uint64_t>(info.st_size) != bytes && ::ftruncate(fd, 0) != 0) {
-    return ErrnoError(errno, "empty " + path);
+  if (::lstat(path.c_str(), &info) != 0) {
+    return errno == ENOENT ? absl::OkStatus() : ErrnoError(errno, "look at " + path);
   }
+  if (S_ISREG(info.st_mode) && static_cast<uint64_t>(info.st_size) == bytes) {
+    return absl::OkStatus();
+  }
+  return ::unlink(path.c_str()) == 0 ? absl::OkStatus() : ErrnoError(errno, "remove " + path);
+}
+
+absl::Status BackWithMemory(int fd, const std::string& path, uint64_t bytes) {
   int error = EINTR;
   while (error == EINTR) error = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
   if (error == 0) return absl::OkStatus();
@@ -96,6 +103,7 @@ absl::StatusOr<SlotFile> SlotFile::Map(int fd, const std::string& path, uint64_t
 }
 
 absl::StatusOr<SlotFile> SlotFile::Reserve(const std::string& path, uint64_t bytes) {
+  MUSTER_RETURN_IF_ERROR(RemoveOtherSize(path, bytes));
   const Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (fd.get() < 0) return ErrnoError(errno, "make the RAM slot " + path);
   MUSTER_RETURN_IF_ERROR(BackWithMemory(fd.get(), path, bytes));
@@ -107,6 +115,8 @@ absl::StatusOr<SlotFile> SlotFile::Reserve(const std::string& path, uint64_t byt
 #endif
   return file;
 }
+
+void SlotFile::Nudge() const { ::utimensat(AT_FDCWD, path_.c_str(), nullptr, 0); }
 
 absl::StatusOr<SlotFile> SlotFile::Open(const std::string& path) {
   const Descriptor fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));

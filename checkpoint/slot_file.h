@@ -50,6 +50,8 @@ class SlotFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
   bool mapped() const { return data_ != nullptr; }
+  // The worker watches its folders for changed times: there is something to do.
+  void Nudge() const;
 
  private:
   static absl::StatusOr<SlotFile> Map(int fd, const std::string& path, uint64_t bytes);

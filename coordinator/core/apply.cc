@@ -77,6 +77,7 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
   *attempt.facts.mutable_spares() = started.spares();
   attempt.facts.set_rung(started.rung());
   *attempt.facts.mutable_mesh() = started.mesh();
+  attempt.facts.set_replica_shift(started.replica_shift());
   if (!started.mesh().empty()) state.shortened.insert(job.id);
   job.stepped_back = false;
   job.waits_for_room = false;

@@ -8,6 +8,7 @@
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/holds.h"
 #include "coordinator/core/ladder.h"
+#include "coordinator/core/replicas.h"
 #include "coordinator/core/resize.h"
 #include "coordinator/core/view.h"
 #include "coordinator/scheduler/place.h"
@@ -50,6 +51,11 @@ void StartJob(Turn& turn, scheduler::Start start) {
   for (v1::NodeShare& share : start.shares) *started->add_shares() = std::move(share);
   for (const NodeId& spare : start.spares) started->add_spares(spare.value());
   if (start.data != 0) *started->mutable_mesh() = MeshWithData(job.spec, start.data);
+  if (job.spec.has_train()) {
+    started->set_replica_shift(ReplicaShift(started->shares(),
+                                            start.data != 0 ? started->mesh() : job.spec.mesh(),
+                                            turn.state().nodes));
+  }
   turn.Record(std::move(record));
   SendOrders(turn, job);
 }

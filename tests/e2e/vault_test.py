@@ -47,10 +47,12 @@ class Test:
         assert folder.name.startswith(f"step-{STEPS:010d}."), folder
         return weights.digests(folder)
 
-    def slots(self, uid):
-        """rank → [(attempt, step) sealed, newest first]."""
+    def slots(self, uid, without=()):
+        """rank → [(attempt, step) sealed, newest first], copies too, but for those of some nodes."""
         found = {}
         for path in self.cluster.vaults.glob(f"*/{uid}/r*.?"):
+            if path.parent.parent.name in without:
+                continue
             with open(path, "rb") as file:
                 head = file.read(528)
             if len(head) < 528 or head[:8] != b"MUSTSLOT":
@@ -62,8 +64,8 @@ class Test:
                 found.setdefault(rank, []).append((attempt, step))
         return {rank: sorted(held, reverse=True) for rank, held in found.items()}
 
-    def common_step(self, uid, ranks=4):
-        held = self.slots(uid)
+    def common_step(self, uid, ranks=4, without=()):
+        held = self.slots(uid, without)
         if len(held) < ranks:
             return 0
         common = set.intersection(*(set(h) for h in held.values()))
@@ -182,41 +184,80 @@ def everything_on_a_node_killed(test, options):
           f"{step}{' in memory' if ram else ''}")
 
 
+def damage(path):
+    """Flips a bit of the shard in a slot."""
+    with open(path, "r+b") as file:
+        (image,) = struct.unpack("<Q", file.read(64)[56:64])
+        file.seek(image + 5000)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 16]))
+
+
 def damaged(test, options):
-    """Bytes flip while the ranks are dead: no slot of that rank is believed, storage is."""
-    job, uid = test.start(EVERY + 5)
-    wait_for("a commit", lambda: any((test.checkpoints / uid).glob("step-*/COMMIT")))
-    pids = list(test.cluster.ranks(job).values())
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    victim = test.dice.randrange(4)
-    for path in test.cluster.vaults.glob(f"*/{uid}/r{victim:05}.?"):
-        with open(path, "r+b") as file:
-            file.seek(64)
-            file.seek(struct.unpack("<Q", open(path, "rb").read(64)[56:64])[0] + 5000)
-            byte = file.read(1)
-            file.seek(-1, 1)
-            file.write(bytes([byte[0] ^ 16]))
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    view = test.finish(job)
-    step, ram = test.resumed(view)
-    assert not ram and step == EVERY, f"resumed from {step}, from memory: {ram}"
-    print(f"ok   both slots of rank {victim} damaged: went on from step {step} on storage")
+    """Bytes flip while the ranks are dead: no slot of that rank is believed; its copy on the other
+    node is, and when that is damaged too, storage."""
+    for everywhere in (False, True):
+        job, uid = test.start(EVERY + 5)
+        wait_for("a commit", lambda: any((test.checkpoints / uid).glob("step-*/COMMIT")))
+        shares = test.cluster.job(job)["attempts"][-1]["shares"]
+        pids = list(test.cluster.ranks(job).values())
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        victim = test.dice.randrange(4)
+        home = next(s["node"] for s in shares
+                    if s.get("first_rank", 0) <= victim < s.get("first_rank", 0) + s["ranks"])
+        time.sleep(0.3)  # copies under way arrive
+        held = test.common_step(uid, without=[home])
+        for path in test.cluster.vaults.glob(f"*/{uid}/r{victim:05}.?"):
+            if everywhere or path.parent.parent.name == home:
+                damage(path)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        view = test.finish(job)
+        step, ram = test.resumed(view)
+        if everywhere:
+            assert not ram and step == EVERY, f"resumed from {step}, from memory: {ram}"
+            print(f"ok   every slot of rank {victim} damaged: went on from step {step} on storage")
+        else:
+            assert ram and step >= held > 0, f"resumed from {step}, memory: {ram}, copy of {held}"
+            print(f"ok   both slots of rank {victim} damaged: went on from step {step}, from its copy")
 
 
 def power_off(test, options):
-    """Memory goes with the power."""
+    """A machine is gone with its memory: another goes on from the copies its partner kept."""
+    for _ in range(options.moments):
+        job, uid = test.start(3)
+        shares = test.cluster.job(job)["attempts"][-1]["shares"]
+        node = test.dice.choice(shares)["node"]
+        wait_for("copies", lambda: test.common_step(uid, without=[node]) > 0, every=0.01)
+        time.sleep(test.dice.uniform(0, 1.0))
+        if test.cluster.job(job)["state"] != "running":
+            continue
+        held = test.common_step(uid, without=[node])
+        test.cluster.power_off(node)
+        view = test.finish(job)
+        step = test.expect_ram(view, held)
+        test.cluster.start_worker(node)
+        wait_for("the node back", lambda: len(test.cluster.ready_nodes()) == 3)
+        print(f"ok   {node} without power, copies at step {held}: went on from step {step} in memory",
+              flush=True)
+
+
+def both_off(test, options):
+    """A machine and the one that kept its copies: what is left is storage."""
     job, uid = test.start(EVERY + 5)
     wait_for("a commit", lambda: any((test.checkpoints / uid).glob("step-*/COMMIT")))
-    node = test.cluster.job(job)["attempts"][-1]["shares"][0]["node"]
-    test.cluster.power_off(node)
+    nodes = [share["node"] for share in test.cluster.job(job)["attempts"][-1]["shares"]]
+    for node in nodes:
+        test.cluster.power_off(node)
+    for node in nodes:
+        test.cluster.start_worker(node)
     view = test.finish(job)
     step, ram = test.resumed(view)
     assert not ram and step >= EVERY, f"resumed from {step}, from memory: {ram}"
-    test.cluster.start_worker(node)
-    wait_for("the node back", lambda: len(test.cluster.ready_nodes()) == 3)
-    print(f"ok   {node} without power: went on from step {step} on storage")
+    wait_for("the nodes back", lambda: len(test.cluster.ready_nodes()) == 3)
+    print(f"ok   {' and '.join(nodes)} without power: went on from step {step} on storage")
 
 
 def no_room(test, options):
@@ -264,7 +305,7 @@ def no_room(test, options):
 
 
 CASES = {f.__name__: f for f in (rank_killed, worker_killed, everything_on_a_node_killed, damaged,
-                                 power_off, no_room, killed_in_a_fill)}
+                                 power_off, both_off, no_room, killed_in_a_fill)}
 
 
 def main():

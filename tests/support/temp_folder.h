@@ -12,8 +12,10 @@ namespace muster {
 
 class TempFolder {
  public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "muster-test-XXXXXX").string();
+  TempFolder() : TempFolder(std::filesystem::temp_directory_path().string()) {}
+  // Inside another folder, such as memory: "/dev/shm".
+  explicit TempFolder(const std::string& inside) {
+    std::string pattern = inside + "/muster-test-XXXXXX";
     CHECK(mkdtemp(pattern.data()) != nullptr, "mkdtemp {}", pattern);
     path_ = pattern;
   }

@@ -1,8 +1,5 @@
 #include "trainer/loop/background_save.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -99,7 +96,9 @@ absl::Status BackgroundSave::FillSlot(const SaveOrder& order, const checkpoint::
   checkpoint::ChunkCrc crc;
   crc.Add(slot.image());
   *digest = {{layout.name, layout.bytes, crc.Finish()}, layout.pieces};
-  MUSTER_RETURN_IF_ERROR(slot.Seal(*digest, order.run, order.root, order.durable));
+  MUSTER_RETURN_IF_ERROR(slot.Seal(*digest, order.run, order.root,
+                                   {.drain = order.durable, .replica = order.replicated}));
+  if (order.replicated) order.slot->Nudge();
   fill_seconds_ = watch_.Seconds();
   return absl::OkStatus();
 }
@@ -108,8 +107,7 @@ absl::Status BackgroundSave::DrainSlot(const SaveOrder& order,
                                        const checkpoint::ShardLayout& layout) {
   checkpoint::RamSlot& slot = order.slot->slot();
   if (order.worker_drains) {
-    // The worker watches the folder for changed times.
-    ::utimensat(AT_FDCWD, order.slot->path().c_str(), nullptr, 0);
+    order.slot->Nudge();
     constexpr uint32_t kDone = checkpoint::kSlotPersisted | checkpoint::kSlotDrainGivenUp;
     const Stopwatch waiting;
     while ((slot.WaitForMark(kDone, kLookAgainMs) & kDone) == 0) {

@@ -52,6 +52,7 @@ struct SaveOrder {
   checkpoint::RunState run;    // for the slot
   bool durable = true;         // false: into the slot, no further
   bool worker_drains = false;  // the slot
+  bool replicated = false;     // the worker copies the slot to another node
   std::function<void(FillMoment)> at = {};
 };
 

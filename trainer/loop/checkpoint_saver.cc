@@ -16,6 +16,8 @@ namespace {
 
 // Unanswered requests kept while the coordinator is away; older saves are then worth nothing.
 constexpr size_t kWaitingMax = 4;
+// The worker gives a partner up long before.
+constexpr double kReplicaSecondsMax = 60;
 
 std::string ToText(const std::vector<std::byte>& bytes) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -68,6 +70,7 @@ SaveOrder CheckpointSaver::OrderFor(uint64_t step, const checkpoint::RunState& r
   order.slot_id = slots_.IdOf(step, options_.attempt);
   order.run = run;
   order.worker_drains = slots_.options().worker_drains;
+  order.replicated = slots_.options().replicated;
   if (options_.at) order.at = [at = options_.at, step](FillMoment moment) { at(step, moment); };
   return order;
 }
@@ -85,8 +88,19 @@ checkpoint::SlotFile* CheckpointSaver::TakeSlot(uint64_t step) {
   common_ = StepToKeep();
   fill_file_ = slots_.ForFill(common_);
   fill_step_ = step;
+  fill_watch_ = Stopwatch();
   if (fill_file_ != nullptr) slots_.NoteSpoiled(fill_file_);
   return fill_file_;
+}
+
+bool CheckpointSaver::AwaitsReplica() {
+  checkpoint::RamSlot& slot = fill_file_->slot();
+  if (!slot.awaits_replica()) return false;
+  if (fill_watch_.Seconds() < kReplicaSecondsMax || slot.held_by(checkpoint::kHeldByReplication)) {
+    return true;
+  }
+  slot.Mark(checkpoint::kSlotReplicaGivenUp);  // a worker that came back without this vault
+  return false;
 }
 
 FillReport CheckpointSaver::ReportFill() {
@@ -103,6 +117,10 @@ FillReport CheckpointSaver::ReportFill() {
         report.filling = true;
         break;
       case BackgroundSave::Fill::kSealed:
+        if (AwaitsReplica()) {
+          report.filling = true;
+          break;
+        }
         fill_seconds_ = fill_->fill_seconds();
         slots_.NoteSealed(fill_file_, fill_step_);
         fill_ = nullptr;
@@ -130,6 +148,11 @@ void CheckpointSaver::TakeFills(const FillSummary& all) {
 
 absl::Status CheckpointSaver::SettleFills() {
   if (fill_ != nullptr) fill_->WaitFilled();
+  if (fill_ != nullptr && fill_file_->slot().awaits_replica()) {
+    // What begins now comes in its place; the other slot has its copy.
+    RankSlots::GiveUpReplica(fill_file_);
+    fill_ = nullptr;
+  }
   const FillReport mine = ReportFill();
   MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<std::byte>> all,
                           groups_.world->AllGatherBytes(std::as_bytes(std::span(&mine.sealed, 1))));

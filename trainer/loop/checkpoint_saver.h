@@ -12,7 +12,8 @@
 // could take it. A slot is refilled only while the other one holds a step that every rank has
 // sealed, so whatever dies at whatever moment, there is one step that all slots hold: the durable
 // save that is being drained, else the newest that all sealed. What all have sealed is part of the
-// step report.
+// step report. Where slots are copied to other nodes, one counts as sealed when its copy is there,
+// so the step that all hold is also the one that all copies hold.
 //
 // Threads: one. Begin, Finish, FinishAll and Settle are collective over the world, and so is the
 //          decision for BeginInRam: all ranks make these calls, in the same order.
@@ -123,6 +124,8 @@ class CheckpointSaver {
 
   // Collective: no rank is filling a slot when it returns.
   absl::Status SettleFills();
+  // The fill that was sealed last counts only when its copy is there.
+  bool AwaitsReplica();
   // The step whose slot must stay; 0 = none yet.
   uint64_t StepToKeep() const;
   // A slot for a save that begins now, where there is one.
@@ -148,6 +151,7 @@ class CheckpointSaver {
   // Of this rank.
   BackgroundSave* fill_ = nullptr;  // under way, or its end not noted yet
   checkpoint::SlotFile* fill_file_ = nullptr;
+  Stopwatch fill_watch_;
   uint64_t fill_step_ = 0;
   double fill_seconds_ = 0;
   std::deque<Waiting> waiting_;  // rank 0; oldest first

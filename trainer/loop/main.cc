@@ -85,6 +85,7 @@ absl::StatusOr<TrainingOptions> MakeOptions(const RunFlags& flags) {
   options.vault.bytes = std::strtoull(Env("MUSTER_VAULT_BYTES").c_str(), nullptr, 10);
   options.vault.since = std::strtoull(Env("MUSTER_VAULT_SINCE").c_str(), nullptr, 10);
   options.vault.worker_drains = Env("MUSTER_VAULT_DRAINS") == "1";
+  options.vault.replicated = Env("MUSTER_VAULT_REPLICATED") == "1";
   options.console.out = [](const std::string& line) {
     std::fputs((line + "\n").c_str(), stdout);
     std::fflush(stdout);

@@ -206,7 +206,8 @@ absl::StatusOr<std::optional<RamResumed>> LoadFromSlots(const RankSlots& slots, 
     }
     restore.CopyOwn(memory.image(slot.content));
     MUSTER_RETURN_IF_ERROR(restore.TakeFromOthers());
-    memory.GoOn(attempt);
+    memory.GoOn(attempt, slots.options().replicated);
+    if (slots.options().replicated) slot.file.Nudge();
     RamResumed resumed;
     resumed.slot = std::move(slot.file);
     resumed.letter = slot.letter;

@@ -1,7 +1,9 @@
 #include "trainer/loop/rank_slots.h"
 
+#include <chrono>
 #include <utility>
 
+#include "checkpoint/slot_gate.h"
 #include "common/check.h"
 #include "common/status.h"
 #include "trainer/loop/save_memory.h"
@@ -10,6 +12,14 @@ namespace muster::trainer::loop {
 
 using checkpoint::SlotFile;
 
+namespace {
+
+// Slots of other nodes come at the network's speed; a worker that dies opens the gate at once.
+constexpr double kFetchSecondsMax = 300;
+constexpr int kReleaseTries = 200;  // of a millisecond
+
+}  // namespace
+
 RankSlots::~RankSlots() {
   if (thread_.joinable()) thread_.join();
 }
@@ -17,6 +27,10 @@ RankSlots::~RankSlots() {
 std::vector<FoundSlot> RankSlots::Find(std::vector<std::string>* damaged) const {
   std::vector<FoundSlot> found;
   if (options_.folder.empty()) return found;
+  if (!checkpoint::WaitForSlotGate(options_.folder, kFetchSecondsMax)) {
+    damaged->push_back(
+        fmt::format("slots of other nodes did not come in {:.0f} s", kFetchSecondsMax));
+  }
   for (const char letter : checkpoint::kSlotLetters) {
     const std::string name = checkpoint::SlotFileName(owner_.rank, letter);
     absl::StatusOr<SlotFile> file = SlotFile::Open(options_.folder + "/" + name);
@@ -82,6 +96,7 @@ absl::Status RankSlots::MakeRoom(uint64_t bytes) {
     checkpoint::RamSlot& slot = files_[i].slot();
     slot.Release(checkpoint::kHeldByRank);
     if (slot.awaits_drain()) slot.GiveUpDrain(Unavailable("the attempt that saved it is over"));
+    if (steps_[i] == 0 && slot.awaits_replica()) slot.Mark(checkpoint::kSlotReplicaGivenUp);
   }
   return absl::OkStatus();
 }
@@ -103,6 +118,13 @@ SlotFile* RankSlots::ForFill(uint64_t keep_step) {
 void RankSlots::NoteSealed(const SlotFile* file, uint64_t step) {
   for (size_t i = 0; i < files_.size(); ++i) {
     if (&files_[i] == file) steps_[i] = step;
+  }
+}
+
+void RankSlots::GiveUpReplica(SlotFile* file) {
+  file->slot().Mark(checkpoint::kSlotReplicaGivenUp);
+  for (int i = 0; i < kReleaseTries && file->slot().held_by(checkpoint::kHeldByReplication); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 

@@ -30,6 +30,7 @@ struct VaultOptions {
   uint64_t bytes = 0;          // this rank's part of it
   uint64_t since = 0;          // slots of older attempts are not gone on from
   bool worker_drains = false;  // else the rank itself writes its slots to storage
+  bool replicated = false;     // the worker copies them to another node
 };
 
 // A sealed step of this rank; its header and metadata are verified, its shard is not.
@@ -52,8 +53,8 @@ class RankSlots {
 
   const VaultOptions& options() const { return options_; }
 
-  // What is sealed of this rank, job and world size. `damaged` gets a line for each slot that is
-  // not whole.
+  // What is sealed of this rank, job and world size, once the worker has brought what other nodes
+  // have of it. `damaged` gets a line for each slot that is not whole.
   std::vector<FoundSlot> Find(std::vector<std::string>* damaged) const;
 
   // Makes room for two slots of this layout. `kept`: the slot whose step was gone on from; it is
@@ -68,6 +69,9 @@ class RankSlots {
   checkpoint::SlotFile* ForFill(uint64_t keep_step);
   void NoteSealed(const checkpoint::SlotFile* file, uint64_t step);
   void NoteSpoiled(const checkpoint::SlotFile* file);
+  // Its copy on another node is no longer waited for. Returns when the worker has let go of it, or
+  // after a moment.
+  static void GiveUpReplica(checkpoint::SlotFile* file);
   uint64_t newest() const { return std::max(steps_[0], steps_[1]); }  // sealed; 0 = none
 
   checkpoint::SlotId IdOf(uint64_t step, uint64_t attempt) const;

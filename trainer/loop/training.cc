@@ -341,7 +341,8 @@ absl::Status Training::Step() {
   }
   step_ = number;
   if (went_on_from_.mapped()) {
-    went_on_from_.slot().ForgetResumes();
+    went_on_from_.slot().ForgetResumes(options_.vault.replicated);
+    if (options_.vault.replicated) went_on_from_.Nudge();
     went_on_from_ = checkpoint::SlotFile();
   }
   run_.next_sample += static_cast<uint64_t>(config_.global_batch);

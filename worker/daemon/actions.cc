@@ -24,6 +24,10 @@ std::string HostAddress(const Options& options) {
   return local || host == "0.0.0.0" || host == "[::]" ? "" : host;
 }
 
+vault::OwnRanks OwnRanksOf(const v1::StartRanks& start) {
+  return {start.attempt(), start.share().first_rank(), start.share().ranks()};
+}
+
 }  // namespace
 
 void Worker::Do(const core::RecordEpoch& action) {
@@ -147,13 +151,36 @@ void Worker::AddVault(const v1::StartRanks& start, v1::ShimOrder* order) {
   order->set_vault_folder(vault_.FolderOf(start.job_uid()));
   order->set_vault_rank_bytes(vault_.RankBytes(slots / start.share().ranks()));
   order->set_vault_drains(true);
-  drainer_.Watch(vault_.FolderOf(start.job_uid()));
+  order->set_vault_replicates(!start.replica_address().empty());
+  KeepSlotsOf(start);
+  vault::FetchOrder fetch{.folder = order->vault_folder(),
+                          .job_uid = start.job_uid(),
+                          .world_size = start.world_size(),
+                          .since = gang.slots_since(),
+                          .own = OwnRanksOf(start),
+                          .sources = {}};
+  for (const v1::SlotSource& source : start.slot_sources()) {
+    fetch.sources.push_back(
+        {source.node(), source.peer_address(), source.first_rank(), source.ranks()});
+  }
+  fetcher_.Begin(std::move(fetch));
   TellVault();
+}
+
+// The slots of an attempt that runs here: to storage, to its partner, and no copy over them.
+void Worker::KeepSlotsOf(const v1::StartRanks& start) {
+  const std::string folder = vault_.FolderOf(start.job_uid());
+  intake_->SetOwn(start.job_uid(), OwnRanksOf(start));
+  drainer_.Watch(folder);
+  if (start.replica_address().empty()) return replicator_.Forget(folder);
+  replicator_.Watch(folder, {start.replica_node(), start.replica_address(), OwnRanksOf(start)});
 }
 
 void Worker::Do(const core::DropVault& action) {
   spdlog::info("job {} is over: its checkpoints in memory are removed", action.job_uid);
   drainer_.Forget(vault_.FolderOf(action.job_uid));
+  replicator_.Forget(vault_.FolderOf(action.job_uid));
+  intake_->Forget(action.job_uid);
   if (const absl::Status removed = vault_.Remove(action.job_uid); !removed.ok()) {
     spdlog::warn("{}; trying again", std::string(removed.message()));
   }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 #include "worker/device/devices.h"
+#include "worker/rpc/vault_client.h"
 #include "worker/shim/client.h"
 #include "worker/shim/folder.h"
 
@@ -24,6 +26,8 @@ namespace {
 constexpr int64_t kSettleMs = 5'000;
 constexpr int64_t kWaitMaxMs = 10'000;
 constexpr absl::Duration kGoodbye = absl::Milliseconds(500);
+// Longer than a worker takes to come back, and than a lost node takes to be declared dead.
+constexpr std::chrono::seconds kPartnerGivenUpAfter{10};
 
 int64_t NowMs() {
   timespec now{};
@@ -64,7 +68,9 @@ Worker::Worker(Options options, StateFolder state)
                        ? rpc::CoordinatorAddress::Fixed(options_.coordinator)
                        : rpc::CoordinatorAddress::FromFile(options_.coordinator_file)),
       self_test_(options_.preflight, options_.state),
-      drainer_({.bytes_per_second = options_.drain_bytes_per_second}) {}
+      drainer_({.bytes_per_second = options_.drain_bytes_per_second}),
+      replicator_(rpc::DialVault, kPartnerGivenUpAfter),
+      fetcher_(rpc::DialVault) {}
 
 Worker::~Worker() {
   link_.reset();  // no event of it comes any more
@@ -81,7 +87,7 @@ absl::Status Worker::ListenForPeers() {
   MUSTER_ASSIGN_OR_RETURN(const uint64_t last, state_.LastPort());
   if (options_.listen == host + ":0" && last != 0) {
     auto again = rpc::PeerServer::Listen(fmt::format("{}:{}", host, last), board_, live_ranks_,
-                                         state_.logs());
+                                         state_.logs(), *intake_);
     if (again.ok()) {
       peers_ = std::move(again).value();
       return absl::OkStatus();
@@ -89,14 +95,16 @@ absl::Status Worker::ListenForPeers() {
     spdlog::warn("port {} of the life before is taken; a launch under way may fail and start again",
                  last);
   }
-  MUSTER_ASSIGN_OR_RETURN(
-      peers_, rpc::PeerServer::Listen(options_.listen, board_, live_ranks_, state_.logs()));
+  MUSTER_ASSIGN_OR_RETURN(peers_, rpc::PeerServer::Listen(options_.listen, board_, live_ranks_,
+                                                          state_.logs(), *intake_));
   return absl::OkStatus();
 }
 
 absl::Status Worker::Begin() {
   v1::WorkerHello identity;
   MUSTER_ASSIGN_OR_RETURN(const auto devices, device::FindDevices(options_.slots));
+  MUSTER_RETURN_IF_ERROR(OpenVault(static_cast<uint32_t>(devices.size())));
+  intake_ = std::make_unique<vault::Intake>(vault_);
   MUSTER_RETURN_IF_ERROR(ListenForPeers());
   const std::string port = std::to_string(peers_->port());
   MUSTER_RETURN_IF_ERROR(state_.WriteAddress(HostOf(options_.listen), peers_->port()));
@@ -115,7 +123,6 @@ absl::Status Worker::Begin() {
                devices.size(), devices.empty() ? "none" : devices.front().kind(),
                state_.incarnation(), identity.peer_address());
   core_ = std::make_unique<core::WorkerCore>(std::move(identity));
-  MUSTER_RETURN_IF_ERROR(OpenVault(static_cast<uint32_t>(devices.size())));
 
   sigset_t mask;
   sigemptyset(&mask);
@@ -162,6 +169,7 @@ absl::Status Worker::OpenVault(uint32_t slots) {
   if (vault_.on()) {
     spdlog::info("checkpoints in memory: {} MB in {}", options.bytes >> 20, options.folder);
     MUSTER_RETURN_IF_ERROR(drainer_.Start());
+    MUSTER_RETURN_IF_ERROR(replicator_.Start());
   }
   for (const std::string& job : vault_.Jobs()) {
     vault::ClearHolds(vault_.FolderOf(job));
@@ -179,7 +187,10 @@ void Worker::FindAttempts() {
     core::AttemptFound found{key, {}, {}};
     v1::ShimOrder order;
     const auto bytes = shim::ReadFile(folder + "/" + shim::kOrderFile);
-    if (bytes.ok() && order.ParseFromString(*bytes)) found.start = order.start();
+    if (bytes.ok() && order.ParseFromString(*bytes)) {
+      found.start = order.start();
+      if (!order.vault_folder().empty()) KeepSlotsOf(found.start);
+    }
     found.start.set_job_id(key.job.value());
     found.start.set_attempt(key.attempt.value());
     if (auto last = shim::LastReport(folder); last.ok()) found.last = *std::move(last);

@@ -26,6 +26,9 @@
 #include "worker/rpc/coordinator_link.h"
 #include "worker/rpc/peer_server.h"
 #include "worker/vault/drainer.h"
+#include "worker/vault/fetch.h"
+#include "worker/vault/intake.h"
+#include "worker/vault/replicator.h"
 #include "worker/vault/vault.h"
 
 namespace muster::worker::daemon {
@@ -53,6 +56,7 @@ class Worker {
   void StepAll();
   void Watch(const core::AttemptKey& key, int child);
   void AddVault(const v1::StartRanks& start, v1::ShimOrder* order);
+  void KeepSlotsOf(const v1::StartRanks& start);
   void OnStreamClosed(const absl::Status& status);
 
   // One per kind of action.
@@ -80,13 +84,16 @@ class Worker {
   const std::shared_ptr<rpc::ExchangeBoard> board_ = std::make_shared<rpc::ExchangeBoard>();
   const std::shared_ptr<rpc::LiveRanks> live_ranks_ = std::make_shared<rpc::LiveRanks>();
   const rpc::CoordinatorAddress coordinator_;
-  std::unique_ptr<rpc::PeerServer> peers_;
   std::unique_ptr<core::WorkerCore> core_;
   std::unique_ptr<rpc::CoordinatorLink> link_;
   std::map<core::AttemptKey, std::unique_ptr<ShimLink>> shims_;
   SelfTest self_test_;
   vault::Vault vault_;
+  std::unique_ptr<vault::Intake> intake_;
+  std::unique_ptr<rpc::PeerServer> peers_;  // uses the intake
   vault::Drainer drainer_;
+  vault::Replicator replicator_;
+  vault::Fetcher fetcher_;
   std::deque<core::Input> inputs_;
   std::vector<std::thread> cleaners_;
   const std::shared_ptr<std::atomic<bool>> ended_ = std::make_shared<std::atomic<bool>>(false);

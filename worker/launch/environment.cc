@@ -105,6 +105,7 @@ void SetOurs(const Launch& launch, uint32_t rank, const Standing& standing, cons
     out->Set("MUSTER_VAULT_BYTES", order.vault_rank_bytes());
     out->Set("MUSTER_VAULT_SINCE", launch.gang.slots_since());
     out->Set("MUSTER_VAULT_DRAINS", order.vault_drains() ? 1 : 0);
+    out->Set("MUSTER_VAULT_REPLICATED", order.vault_replicates() ? 1 : 0);
   }
   if (launch.gang.array_id() == 0) return;
   out->Set("MUSTER_ARRAY_ID", launch.gang.array_id());

@@ -10,6 +10,7 @@
 #include "muster/v1/peer.grpc.pb.h"
 #include "worker/rpc/read_log.h"
 #include "worker/rpc/run_after.h"
+#include "worker/rpc/vault_service.h"
 
 namespace muster::worker::rpc {
 namespace {
@@ -62,15 +63,17 @@ class PeerService : public v1::Peer::CallbackService {
 
 absl::StatusOr<std::unique_ptr<PeerServer>> PeerServer::Listen(
     const std::string& address, std::shared_ptr<ExchangeBoard> board,
-    std::shared_ptr<const LiveRanks> live, const std::string& logs) {
+    std::shared_ptr<const LiveRanks> live, const std::string& logs, vault::Intake& intake) {
   std::unique_ptr<PeerServer> peer(new PeerServer);
   peer->service_ = std::make_unique<PeerService>(std::move(board), std::move(live), logs);
+  peer->vault_ = std::make_unique<VaultService>(intake);
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMessageBytesMax);
   // Two workers on one port would share its connections without a word.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &peer->port_);
   builder.RegisterService(peer->service_.get());
+  builder.RegisterService(peer->vault_.get());
   peer->server_ = builder.BuildAndStart();
   if (!peer->server_ || peer->port_ == 0) {
     return Unavailable(

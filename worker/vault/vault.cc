@@ -40,12 +40,11 @@ absl::Status MakePrivateFolder(const std::string& path) {
   return absl::OkStatus();
 }
 
-// One plain name: no way out of the vault.
-bool IsPlainName(const std::string& name) {
+}  // namespace
+
+bool Vault::IsPlainName(const std::string& name) {
   return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos;
 }
-
-}  // namespace
 
 absl::StatusOr<Vault> Vault::Open(const VaultOptions& options) {
   if (options.bytes == 0) return Vault();

@@ -33,6 +33,7 @@ class Vault {
   static absl::StatusOr<Vault> Open(const VaultOptions& options);
 
   bool on() const { return options_.bytes > 0; }
+  uint64_t bytes() const { return options_.bytes; }
   const std::string& folder() const { return options_.folder; }
   std::string FolderOf(const std::string& job_uid) const { return options_.folder + "/" + job_uid; }
   // What one rank with so many device slots may use.
@@ -41,6 +42,8 @@ class Vault {
   absl::Status Add(const std::string& job_uid);
   absl::Status Remove(const std::string& job_uid);
   std::vector<std::string> Jobs() const;  // by name
+  // One plain name: no way out of the vault.
+  static bool IsPlainName(const std::string& name);
 
  private:
   explicit Vault(VaultOptions options) : options_(std::move(options)) {}

@@ -79,7 +79,7 @@ Step MakeStep(uint64_t step, uint32_t rank, size_t floats, uint64_t seed) {
 void Fill(RamSlot& slot, const Step& step, bool drain = false) {
   ASSERT_TRUE(slot.BeginFill(step.id, step.layout).ok());
   std::memcpy(slot.image().data(), step.image.data(), step.image.size());
-  ASSERT_TRUE(slot.Seal(step.digest, step.run, "/ckpt/gpt", drain).ok());
+  ASSERT_TRUE(slot.Seal(step.digest, step.run, "/ckpt/gpt", {.drain = drain}).ok());
 }
 
 // What a resuming rank does: everything verified, and that it is its own.
@@ -150,7 +150,7 @@ TEST(RamSlot, ADeathAtAnyStoreLeavesTheOldStepTheNewOneOrNothing) {
     moments.push_back(filling);
   }
   Memory copied(filling);
-  ASSERT_TRUE(writer.Seal(next.digest, next.run, "/ckpt/gpt", false).ok());
+  ASSERT_TRUE(writer.Seal(next.digest, next.run, "/ckpt/gpt", {}).ok());
   ASSERT_TRUE(Whole(writer, next));
   // Seal's stores but the last, in any order: every prefix, and random subsets.
   std::vector<size_t> stores;

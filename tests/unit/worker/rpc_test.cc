@@ -34,7 +34,7 @@ class PeerTest : public ::testing::Test {
   PeerTest() {
     char name[] = "/tmp/muster-peer-XXXXXX";
     logs_ = mkdtemp(name);
-    auto server = PeerServer::Listen("127.0.0.1:0", board_, live_, logs_);
+    auto server = PeerServer::Listen("127.0.0.1:0", board_, live_, logs_, intake_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     address_ = "127.0.0.1:" + std::to_string(server_->port());
@@ -94,6 +94,7 @@ class PeerTest : public ::testing::Test {
   std::string address_;
   std::shared_ptr<ExchangeBoard> board_ = std::make_shared<ExchangeBoard>();
   std::shared_ptr<LiveRanks> live_ = std::make_shared<LiveRanks>();
+  vault::Intake intake_{vault::Vault()};  // none
   std::unique_ptr<PeerServer> server_;
 };
 

@@ -8,15 +8,13 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <sstream>
 
-#include "checkpoint/digest.h"
 #include "checkpoint/slot_file.h"
 #include "checkpoint/store.h"
+#include "tests/support/slots.h"
 #include "tests/support/temp_folder.h"
 #include "worker/vault/drain.h"
 #include "worker/vault/drainer.h"
@@ -46,32 +44,9 @@ class DrainTest : public testing::Test {
     return root() + "/" + checkpoint::CheckpointFolder({step, 2}) + "/data/w00003.safetensors";
   }
 
-  // Rank 3's slot, sealed with `floats` random floats.
+  // Rank 3's slot, to be drained.
   SlotFile Sealed(uint64_t step, size_t floats, char letter = 'a') {
-    const std::vector<checkpoint::Box> boxes = {
-        checkpoint::WholeTensor("w", checkpoint::DType::kF32, {floats})};
-    const auto layout = checkpoint::LayOutShard("w00003", boxes).value();
-    auto file = SlotFile::Reserve(vault() + "/" + checkpoint::SlotFileName(3, letter),
-                                  checkpoint::SlotBytes(layout));
-    EXPECT_TRUE(file.ok()) << file.status();
-    checkpoint::RamSlot& slot = file->slot();
-    EXPECT_TRUE(slot.BeginFill({"gpt-1-abc", step, 2, 3, 8}, layout).ok());
-    const auto image = slot.image();
-    for (size_t at = 0; at + 8 <= image.size(); at += 8) {
-      const uint64_t word = random_();
-      std::memcpy(image.data() + at, &word, 8);
-    }
-    std::memcpy(image.data(), layout.header.data(), layout.header.size());
-    checkpoint::ChunkCrc crc;
-    crc.Add(image);
-    EXPECT_TRUE(slot.Seal({{layout.name, layout.bytes, crc.Finish()}, layout.pieces}, {}, root(),
-                          /*drain=*/true)
-                    .ok());
-    return *std::move(file);
-  }
-  static std::string ImageOf(const SlotFile& file) {
-    const auto image = file.slot().image(*file.slot().Read());
-    return std::string(reinterpret_cast<const char*>(image.data()), image.size());
+    return SealSlot(vault(), {"gpt-1-abc", step, 2, 3, 8}, letter, floats, {.drain = true}, root());
   }
   std::vector<std::string> FilesOf(uint64_t step) const {
     std::vector<std::string> names;
@@ -91,7 +66,6 @@ class DrainTest : public testing::Test {
     return marks & kDone;
   }
 
-  std::mt19937_64 random_{7};
   TempFolder folder_;
 };
 
