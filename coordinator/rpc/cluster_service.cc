@@ -151,10 +151,12 @@ grpc::ServerUnaryReactor* ClusterService::BackupState(grpc::CallbackServerContex
       response->set_records(*records);
       response->set_bytes(std::filesystem::file_size(path, error));
     }
-    reactor->Finish(GrpcStatus(records.status()));
-    absl::MutexLock lock(&backup_mutex_);
-    backing_up_ = false;
-  }).detach();  // the destructor waits for backing_up_
+    {
+      absl::MutexLock lock(&backup_mutex_);
+      backing_up_ = false;
+    }
+    reactor->Finish(GrpcStatus(records.status()));  // whoever asks again now is not refused
+  }).detach();  // the destructor waits for backing_up_; the server for the call
   return reactor;
 }
 
