@@ -40,6 +40,11 @@ v1::Rung RungOfStart(const Job& job, const scheduler::Start& start) {
                  .other_nodes = OtherNodes(before, start.shares)});
 }
 
+// Jobs of before it could be said want one.
+bool WantsReplicas(const v1::CheckpointSpec& checkpoint) {
+  return !checkpoint.has_ram_replicas() || checkpoint.ram_replicas() > 0;
+}
+
 void StartJob(Turn& turn, scheduler::Start start) {
   Job& job = *turn.state().jobs.Find(start.job);
   v1::Record record;
@@ -51,7 +56,7 @@ void StartJob(Turn& turn, scheduler::Start start) {
   for (v1::NodeShare& share : start.shares) *started->add_shares() = std::move(share);
   for (const NodeId& spare : start.spares) started->add_spares(spare.value());
   if (start.data != 0) *started->mutable_mesh() = MeshWithData(job.spec, start.data);
-  if (job.spec.has_train()) {
+  if (job.spec.has_train() && WantsReplicas(job.spec.checkpoint())) {
     started->set_replica_shift(ReplicaShift(started->shares(),
                                             start.data != 0 ? started->mesh() : job.spec.mesh(),
                                             turn.state().nodes));

@@ -4,9 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <random>
 #include <string>
+#include <variant>
 #include <vector>
+
+#include "coordinator/core/cluster.h"
+#include "tests/unit/core/valid_job.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -123,6 +128,46 @@ TEST(SlotHolders, NewestAttemptFirstEachNodeOnceAndNoOlderThanTheFloor) {
   EXPECT_THAT(Holders(job, 0), ElementsAre("n1:0-1", "n3:0-1"));
   job.slots_since = 3;  // the job stepped back: nobody's memory counts
   EXPECT_THAT(Holders(job, 0), IsEmpty());
+}
+
+TEST(ReplicaShift, IsThatOfAnAttemptUnlessItsJobWantsNoCopies) {
+  struct Case {
+    const char* name;
+    std::optional<uint32_t> replicas;
+    uint32_t shift;
+  };
+  for (const Case& test :
+       {Case{"not said", std::nullopt, 1}, Case{"one", 1, 1}, Case{"none", 0, 0}}) {
+    Cluster cluster{Options()};
+    const absl::Time now = absl::FromUnixSeconds(1000);
+    cluster.Step(Start{"c0ffee42"}, now);
+    for (const char* name : {"n1", "n2"}) {
+      WorkerConnected input{SessionId(static_cast<uint64_t>(name[1])), {}};
+      input.hello.set_node(name);
+      input.hello.set_slots(1);
+      input.hello.set_peer_address(std::string(name) + ":9");
+      cluster.Step(input, now);
+    }
+    SubmitJob submit;
+    *submit.request.mutable_spec() = ValidJob("gpt", 2, 100);
+    v1::CheckpointSpec* checkpoint = submit.request.mutable_spec()->mutable_checkpoint();
+    checkpoint->clear_ram_replicas();
+    if (test.replicas.has_value()) checkpoint->set_ram_replicas(*test.replicas);
+    const Outcome outcome = cluster.Step(submit, now);
+    size_t told = 0;
+    for (const auto& command : outcome.commands) {
+      const auto* send = std::get_if<SendToWorker>(&command);
+      if (send == nullptr || !send->message.has_start()) continue;
+      ++told;
+      EXPECT_EQ(send->message.start().replica_address().empty(), test.shift == 0) << test.name;
+    }
+    EXPECT_EQ(told, 2u) << test.name;
+    v1::GetJobRequest request;
+    request.set_job_id(1);
+    const v1::Job job = cluster.GetJob(request)->job();
+    ASSERT_EQ(job.attempts_size(), 1) << test.name;
+    EXPECT_EQ(job.attempts(0).replica_shift(), test.shift) << test.name;
+  }
 }
 
 TEST(SlotHolders, AnotherWorldSizeHasOtherSlots) {

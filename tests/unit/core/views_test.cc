@@ -184,6 +184,8 @@ TEST_F(Views, AJobThatEndedKeepsItsProgressInTheNextLife) {
   v1::RankReport* rank = report->add_ranks();
   rank->set_state(v1::RANK_STATE_EXITED);
   rank->mutable_progress()->set_step(100);
+  rank->mutable_progress()->set_first_step(60);
+  rank->mutable_progress()->set_from_memory(true);
   rank->mutable_progress()->set_target_steps(100);
   rank->mutable_progress()->set_loss(1.25);
   rank->mutable_progress()->set_updates(7);
@@ -191,11 +193,16 @@ TEST_F(Views, AJobThatEndedKeepsItsProgressInTheNextLife) {
   Cluster second(options_);
   for (const v1::Record& record : records) second.Apply(record);
   for (const Cluster* cluster : {&first, &second}) {
-    const v1::Job job = cluster->ListJobs({})->jobs(0);
+    v1::GetJobRequest request;
+    request.set_job_id(1);
+    const v1::Job job = cluster->GetJob(request)->job();
     EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED);
     EXPECT_EQ(job.progress().step(), 100u);
     EXPECT_EQ(job.progress().target_steps(), 100u);
     EXPECT_EQ(job.progress().loss(), 1.25);
+    EXPECT_TRUE(job.progress().from_memory());
+    EXPECT_EQ(job.attempts(0).first_step(), 60u);
+    EXPECT_TRUE(job.attempts(0).from_memory());
   }
 }
 
