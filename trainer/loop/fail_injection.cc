@@ -37,7 +37,8 @@ void FailInjection::MaybeFlip(int rank_now, uint64_t step_now, uint64_t attempt_
 }
 
 bool FailInjection::IsTime(int rank_now, uint64_t step_now, uint64_t attempt_now) const {
-  if (rank_now != rank || step_now != step) return false;
+  const bool now = at.has_value() ? step_now >= step : step_now == step;
+  if (rank_now != rank || !now) return false;
   return !attempt.has_value() || attempt_now == *attempt;
 }
 
