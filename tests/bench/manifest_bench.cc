@@ -63,13 +63,14 @@ int main(int argc, char** argv) {
   };
   const uint64_t tensors = argument(1, 10'000), tensor_ranks = argument(2, 8);
   const uint64_t data_ranks = argument(3, 128), repeat = argument(4, 3);
+  const uint64_t writers = tensor_ranks * data_ranks;
   std::vector<double> plan, digest_text, digest_parse, build, text, parse;
   size_t pieces = 0, bytes = 0, digest_bytes = 0;
   for (uint64_t run = 0; run < repeat; ++run) {
     std::vector<muster::checkpoint::ShardDigest> digests;
     double planned = 0, told = 0, heard = 0;
     pieces = digest_bytes = 0;
-    for (uint64_t writer = 0; writer < tensor_ranks * data_ranks; ++writer) {
+    for (uint64_t writer = 0; writer < writers; ++writer) {
       double begin = Seconds();
       const std::vector<Box> boxes =
           BoxesOf(tensors, writer % tensor_ranks, tensor_ranks, writer / tensor_ranks, data_ranks);
@@ -113,8 +114,7 @@ int main(int argc, char** argv) {
   std::printf(
       "%llu tensors and their moments, %llu writers: %zu pieces, manifest %.1f MB, digests %.1f "
       "MB\n",
-      static_cast<unsigned long long>(tensors),
-      static_cast<unsigned long long>(tensor_ranks * data_ranks), pieces,
+      static_cast<unsigned long long>(tensors), static_cast<unsigned long long>(writers), pieces,
       static_cast<double>(bytes) / 1e6, static_cast<double>(digest_bytes) / 1e6);
   Print("each writer: its boxes and its shard's layout", plan);
   Print("each writer: its digest as text", digest_text);
