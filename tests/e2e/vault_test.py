@@ -319,7 +319,7 @@ CASES = {f.__name__: f for f in (rank_killed, worker_killed, everything_on_a_nod
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--moments", type=int, default=4)
+    parser.add_argument("--moments", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=1, help="of the cases that take longer")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("cases", nargs="*", choices=[*CASES, []])
