@@ -2,8 +2,8 @@
 //
 // how: exit1 (exit code 1), abort (SIGABRT), hang (never goes on), flip (goes on, with one bit of
 // its weights wrong after the update). step is the number of the update that is not finished; with
-// at=half_copied, at=copied or at=sealed it dies in the first save from that step on. attempt=N (optional)
-// limits it to one attempt. Read once, in main.
+// at=half_copied, at=copied or at=sealed it dies in the first save from that step on. attempt=N
+// (optional) limits it to one attempt. Read once, in main.
 #pragma once
 
 #include <cstdint>
