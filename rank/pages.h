@@ -35,9 +35,8 @@ typedef struct {
   double straggler_seconds; /* 0 from a writer that does not know of it */
 } muster_status_body;
 
-#define MUSTER_STATUS_FROM_MEMORY                                \
-  1U /* first_step came from the nodes' memory, not from storage \
-      */
+/* first_step came from the nodes' memory, not from storage. */
+#define MUSTER_STATUS_FROM_MEMORY 1U
 
 /* One of the newest collectives; written and read as rank/collective_ring.h says. */
 typedef struct {
