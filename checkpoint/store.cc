@@ -211,6 +211,16 @@ absl::StatusOr<std::string> PrepareCheckpointFolder(const std::string& root, Che
   return folder;
 }
 
+absl::Status DiscardPartial(const std::string& root, CheckpointId id, FileSystem& files) {
+  const std::string folder = root + "/" + CheckpointFolder(id);
+  MUSTER_ASSIGN_OR_RETURN(const bool committed, files.Exists(folder + "/COMMIT"));
+  if (committed) return FailedPrecondition("discard {}: it is committed", folder);
+  MUSTER_ASSIGN_OR_RETURN(const bool pinned, IsPinned(folder, files));
+  if (pinned) return FailedPrecondition("discard {}: it is pinned", folder);
+  // Without COMMIT it is nothing already: it needs no other name to be emptied.
+  return Annotate(RemoveTree(files, folder), "discard");
+}
+
 absl::Status WriteLatest(const std::string& root, CheckpointId id, FileSystem& files) {
   return WriteFileDurably(files, root, "LATEST", CheckpointFolder(id) + "\n");
 }

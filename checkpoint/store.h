@@ -51,6 +51,11 @@ absl::StatusOr<std::vector<CheckpointEntry>> ListCheckpoints(const std::string& 
 absl::StatusOr<std::string> PrepareCheckpointFolder(const std::string& root, CheckpointId id,
                                                     FileSystem& files = PosixFiles());
 
+// Deletes what is there of a checkpoint whose save was given up; nobody writes to it any more.
+// Errors: kFailedPrecondition: it has a COMMIT, and nothing was touched.
+absl::Status DiscardPartial(const std::string& root, CheckpointId id,
+                            FileSystem& files = PosixFiles());
+
 absl::Status WriteLatest(const std::string& root, CheckpointId id,
                          FileSystem& files = PosixFiles());
 

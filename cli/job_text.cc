@@ -199,6 +199,10 @@ std::string JobDescription(const v1::Job& job, int64_t now) {
       out += fmt::format("  | {}\n", Printable(line));
     }
   }
+  for (const v1::SaveTrouble& trouble : job.save_troubles()) {
+    out += fmt::format("Save trouble: {} (for {})\n", Printable(trouble.text()),
+                       SinceText(trouble.since_unix_ms(), now));
+  }
   if (job.has_checkpoint_advice()) out += AdviceText(job.checkpoint_advice());
   if (job.checkpoints_size() > 0) {
     out +=

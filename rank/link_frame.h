@@ -11,6 +11,7 @@
 #define MUSTER_LINK_VERSION 1
 #define MUSTER_FRAME_BYTES_MAX (256U << 20)
 #define MUSTER_EXCHANGE_KEY_MAX 256U
+#define MUSTER_SAVE_TROUBLE_BYTES_MAX 1024U
 
 typedef enum {
   MUSTER_FRAME_HELLO = 1,           /* rank: muster_frame_hello */
@@ -20,7 +21,8 @@ typedef enum {
   MUSTER_FRAME_COMMIT_REQUEST = 5,  /* rank 0: muster_frame_commit */
   MUSTER_FRAME_COMMIT_ANSWER = 6,   /* shim: muster_frame_answer, text */
   MUSTER_FRAME_COMMIT_DONE = 7,     /* rank 0: muster_frame_commit */
-  MUSTER_FRAME_PRUNED = 8           /* rank 0: muster_frame_pruned */
+  MUSTER_FRAME_PRUNED = 8,          /* rank 0: muster_frame_pruned */
+  MUSTER_FRAME_SAVE_TROUBLE = 9     /* rank: muster_frame_save_trouble, text */
 } muster_frame_type;
 
 typedef struct {
@@ -62,6 +64,13 @@ typedef struct {
   uint64_t attempt;
 } muster_frame_pruned;
 
+/* Without text: that trouble is over. */
+typedef struct {
+  uint64_t step;
+  uint32_t kind; /* muster_save_trouble */
+  uint32_t reserved;
+} muster_frame_save_trouble;
+
 MUSTER_STATIC_ASSERT(sizeof(muster_frame_header) == 8, "frame header is frozen");
 MUSTER_STATIC_ASSERT(sizeof(muster_frame_hello) == 8, "frame body is frozen");
 MUSTER_STATIC_ASSERT(sizeof(muster_frame_reply) == 8, "frame body is frozen");
@@ -69,5 +78,6 @@ MUSTER_STATIC_ASSERT(sizeof(muster_frame_exchange) == 8, "frame body is frozen")
 MUSTER_STATIC_ASSERT(sizeof(muster_frame_commit) == 48, "frame body is frozen");
 MUSTER_STATIC_ASSERT(sizeof(muster_frame_answer) == 16, "frame body is frozen");
 MUSTER_STATIC_ASSERT(sizeof(muster_frame_pruned) == 16, "frame body is frozen");
+MUSTER_STATIC_ASSERT(sizeof(muster_frame_save_trouble) == 16, "frame body is frozen");
 
 #endif /* MUSTER_RANK_LINK_FRAME_H_ */

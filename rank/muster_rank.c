@@ -361,3 +361,13 @@ int muster_rank_pruned(muster_rank* rank, uint64_t step, uint64_t attempt) {
       muster_link_send(&rank->link, MUSTER_FRAME_PRUNED, &piece, 1, deadline_in_ms(kSendTimeoutMs));
   return error ? link_failed(rank, error, "report a pruned checkpoint") : 0;
 }
+
+int muster_rank_save_trouble(muster_rank* rank, muster_save_trouble kind, uint64_t step,
+                             const char* text) {
+  const muster_frame_save_trouble trouble = {.step = step, .kind = (uint32_t)kind};
+  const size_t size = text ? strnlen(text, MUSTER_SAVE_TROUBLE_BYTES_MAX) : 0;
+  const muster_piece pieces[] = {{&trouble, sizeof(trouble)}, {text, size}};
+  const int error = muster_link_send(&rank->link, MUSTER_FRAME_SAVE_TROUBLE, pieces, 2,
+                                     deadline_in_ms(kSendTimeoutMs));
+  return error ? link_failed(rank, error, "report a save in trouble") : 0;
+}

@@ -124,6 +124,18 @@ int muster_rank_commit_done(muster_rank* link, uint64_t step, const uint8_t mani
                             uint64_t bytes);
 int muster_rank_pruned(muster_rank* link, uint64_t step, uint64_t attempt);
 
+/* What keeps this rank from saving as it should; people see it among the job's events, once. The
+ * rank has at most one trouble of a kind: a new text takes the place of the old one, and NULL or ""
+ * says that it is over. Text beyond 1024 bytes is cut off. */
+typedef enum {
+  MUSTER_SAVE_STORAGE = 1,  /* saves do not reach storage */
+  MUSTER_SAVE_NO_SLOTS = 2, /* no memory for RAM slots */
+  MUSTER_SAVE_NO_COPY = 3   /* no memory for a copy: training stands still while it saves */
+} muster_save_trouble;
+
+int muster_rank_save_trouble(muster_rank* link, muster_save_trouble kind, uint64_t step,
+                             const char* text);
+
 #ifdef __cplusplus
 }
 #endif

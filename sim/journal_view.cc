@@ -476,6 +476,7 @@ std::string JournalView::Take(const v1::Record& record) {
       return "";
     case v1::Record::kCheckpointMarkedBad:
       return TakeMarkedBad(record.checkpoint_marked_bad());
+    case v1::Record::kSaveTroubleSet:
     case v1::Record::kIncidentAcknowledged:
     case v1::Record::kNodeTested:
       return "";

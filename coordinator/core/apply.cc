@@ -204,6 +204,7 @@ void ApplyAttemptEnded(ClusterState& state, const v1::Record& record) {
   if (!KeepsSpares(ended.outcome()) || job.suspended || job.requeued) GiveSparesBack(state, job);
   state.queues.FreeSlots(QueueName(job.spec), job.user, SlotsOf(attempt), record.time_unix_ms());
   attempt.Unplace();
+  job.save_troubles.clear();
   if (ended.last_step() > ended.first_step()) job.slots_since = ended.attempt();
   if (ended.memory_suspect()) job.slots_since = ended.attempt() + 1;
   const bool fruitful = CountProgress(job, attempt);
@@ -278,6 +279,17 @@ void ApplyCheckpointCommitted(ClusterState& state, const v1::CheckpointCommitted
 void ApplyCheckpointForgotten(ClusterState& state, const v1::CheckpointForgotten& forgotten) {
   Job& job = JobOf(state, forgotten.job_id());
   for (const v1::CheckpointRef& ref : forgotten.checkpoints()) job.checkpoints.Forget(ref);
+}
+
+void ApplySaveTroubleSet(ClusterState& state, const v1::SaveTroubleSet& set) {
+  Job& job = JobOf(state, set.job_id());
+  LiveOf(job, set.attempt());
+  if (set.over()) {
+    job.save_troubles.erase(set.trouble().kind());
+  } else {
+    job.save_troubles[set.trouble().kind()] = set.trouble();
+  }
+  Touch(state, job);
 }
 
 void ApplyCheckpointMarkedBad(ClusterState& state, const v1::CheckpointMarkedBad& marked) {
@@ -378,6 +390,9 @@ void Change(ClusterState& state, const v1::Record& record) {
     case v1::Record::kCheckpointForgotten:
       ApplyCheckpointForgotten(state, record.checkpoint_forgotten());
       Touch(state, JobOf(state, record.checkpoint_forgotten().job_id()));
+      break;
+    case v1::Record::kSaveTroubleSet:
+      ApplySaveTroubleSet(state, record.save_trouble_set());
       break;
     case v1::Record::kIncidentAcknowledged:  // apply_incidents.cc
       break;

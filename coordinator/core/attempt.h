@@ -8,6 +8,7 @@
 // stays, whatever a later report says.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,7 +43,8 @@ struct SeenRank {
   int64_t pid = 0;
   uint64_t step = 0;
   bool can_reform = false;
-  bool still = false;  // counted in Attempt::ranks_still
+  uint32_t save_troubles = 0;  // a bit for each kind
+  bool still = false;          // counted in Attempt::ranks_still
   int64_t still_ms = 0;
   std::string process_state;
   // While it stands still: the one it is inside, else the newest it began.
@@ -76,9 +78,10 @@ struct Attempt {
   bool memory_suspect = false;    // its ranks found corruption (evidence.h)
   bool grows = false;             // stops to be placed with more of its data axis; durable
   bool has_new_evidence = false;  // that no record tells yet
-  uint32_t ranks_still = 0;       // whose page stands still for longer than a hang takes
-  int64_t still_limit_ms = 0;     // hangs.h; 0 = not yet known
-  v1::Progress progress;          // rank 0's newest
+  std::array<uint32_t, v1::SaveTroubleKind_ARRAYSIZE> ranks_in_trouble = {};  // of each kind
+  uint32_t ranks_still = 0;    // whose page stands still for longer than a hang takes
+  int64_t still_limit_ms = 0;  // hangs.h; 0 = not yet known
+  v1::Progress progress;       // rank 0's newest
 
   bool live() const { return facts.state() != v1::ATTEMPT_STATE_ENDED; }
   bool stopping() const { return facts.state() == v1::ATTEMPT_STATE_STOPPING; }

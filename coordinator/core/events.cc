@@ -165,6 +165,23 @@ v1::JobEvent Base(const ClusterState& state, const Job& job, int64_t time_unix_m
   return event;
 }
 
+std::string SaveTroubleText(const v1::SaveTroubleSet& set, int64_t now_ms) {
+  if (!set.over()) return set.trouble().text();
+  const std::string span = SpanText(set.trouble().since_unix_ms(), now_ms);
+  switch (set.trouble().kind()) {
+    case v1::SAVE_TROUBLE_KIND_NO_SLOTS:
+      return fmt::format("RAM slots are there, after {}", span);
+    case v1::SAVE_TROUBLE_KIND_NO_COPY:
+      return fmt::format("saves run beside training again, after {}", span);
+    case v1::SAVE_TROUBLE_KIND_STORAGE:
+    case v1::SAVE_TROUBLE_KIND_UNSPECIFIED:
+    case v1::SaveTroubleKind_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case v1::SaveTroubleKind_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
+  }
+  return fmt::format("saves reach storage again, after {}", span);
+}
+
 uint64_t JobOf(const v1::Record& record) {
   switch (record.record_case()) {
     case v1::Record::kJobSubmitted:
@@ -185,6 +202,8 @@ uint64_t JobOf(const v1::Record& record) {
       return record.checkpoint_committed().job_id();
     case v1::Record::kCheckpointMarkedBad:
       return record.checkpoint_marked_bad().job_id();
+    case v1::Record::kSaveTroubleSet:
+      return record.save_trouble_set().job_id();
     case v1::Record::kJobHeld:
       return record.job_held().job_id();
     case v1::Record::kJobSuspended:
@@ -276,6 +295,9 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
     event.set_kind(v1::EVENT_KIND_CHECKPOINT);
     event.set_text(
         fmt::format("checkpoint at step {} marked bad: {}", marked.step(), marked.reason()));
+  } else if (record.has_save_trouble_set()) {
+    event.set_kind(v1::EVENT_KIND_SAVING);
+    event.set_text(SaveTroubleText(record.save_trouble_set(), record.time_unix_ms()));
   } else if (!job->attempts.empty()) {
     const Attempt& attempt = job->attempts.back();
     if (record.has_attempt_started()) {

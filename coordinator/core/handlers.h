@@ -17,6 +17,9 @@ void CheckLeases(Turn& turn);
 void OnWorkerSaid(Turn& turn, const WorkerSaid& input);
 void OnAttemptReport(Turn& turn, Node& node, const v1::AttemptReport& report);
 
+// save_troubles.cc: what keeps ranks from saving. `report` was observed before.
+void TakeSaveTroubles(Turn& turn, Job& job, Attempt& attempt, const v1::AttemptReport& report);
+
 // commits.cc: permits, commits and prunes of checkpoints.
 void OnCommitRequest(Turn& turn, const Node& node, const v1::CommitRequest& request);
 void OnCommitDone(Turn& turn, const Node& node, const v1::CommitDone& done);

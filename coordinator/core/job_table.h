@@ -64,7 +64,8 @@ struct Job {
   bool stepped_back = false;       // a checkpoint was marked bad since the last attempt
   uint64_t slots_since = 0;        // what older attempts left in memory is not gone on from
   int64_t not_before_unix_ms = 0;  // the next attempt
-  int64_t grown_unix_ms = 0;       // when it was last stopped to take more room
+  std::map<int, v1::SaveTrouble> save_troubles;  // of its live attempt, by kind
+  int64_t grown_unix_ms = 0;                     // when it was last stopped to take more room
   // Said again.
   v1::Progress progress;
   // What the last pass told, if it did.

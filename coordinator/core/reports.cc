@@ -95,6 +95,7 @@ void OnAttemptReport(Turn& turn, Node& node, const v1::AttemptReport& report) {
   attempt->still_limit_ms = HangLimitMs(turn.state(), *job, *attempt);
   const std::vector<RankFailure> failures = attempt->Observe(*share, report);
   TakeProgress(turn, *job, *attempt, updates_before);
+  TakeSaveTroubles(turn, *job, *attempt, report);
   TakeFailures(turn, *job, *attempt, failures);
   if (attempt->good() && share->stopped && share->exited < share->ranks) {
     FailAttempt(turn, *job,

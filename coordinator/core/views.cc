@@ -130,6 +130,7 @@ v1::Job JobView(const ClusterState& state, const Job& job, bool full) {
   if (const Attempt* attempt = job.LiveAttempt(); attempt != nullptr) {
     AddRanks(*attempt, view);
   }
+  for (const auto& [kind, trouble] : job.save_troubles) *view.add_save_troubles() = trouble;
   view.mutable_checkpoints()->Assign(job.checkpoints.refs().begin(), job.checkpoints.refs().end());
   return view;
 }

@@ -179,7 +179,11 @@ std::string Script::Show(const Words& words) const {
   } else if (words.at(1) == "job") {
     v1::GetJobRequest request;
     request.set_job_id(Number(words.at(2)));
-    text = WaitLines(cluster_->GetJob(request)->job(), now_);
+    const v1::Job job = cluster_->GetJob(request)->job();
+    text = WaitLines(job, now_);
+    for (const v1::SaveTrouble& trouble : job.save_troubles()) {
+      text += fmt::format("save trouble \"{}\"\n", trouble.text());
+    }
   } else if (words.at(1) == "ledger") {
     v1::GetJobRequest request;
     request.set_job_id(Number(words.at(2)));

@@ -189,6 +189,12 @@ std::string RecordLine(const v1::Record& record) {
       return fmt::format("CheckpointMarkedBad {}.{} step={}{}", marked.job_id(), marked.attempt(),
                          marked.step(), Quoted(marked.reason()));
     }
+    case v1::Record::kSaveTroubleSet: {
+      const v1::SaveTroubleSet& set = record.save_trouble_set();
+      return fmt::format("SaveTroubleSet {} {}{}{}", Key(set),
+                         Bare(v1::SaveTroubleKind_Name(set.trouble().kind()), "SAVE_TROUBLE_KIND_"),
+                         set.over() ? " over" : "", Quoted(set.trouble().text()));
+    }
     case v1::Record::kIncidentAcknowledged:
       return fmt::format(
           "IncidentAcknowledged {} by={}{}", record.incident_acknowledged().incident(),

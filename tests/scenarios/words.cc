@@ -48,6 +48,20 @@ void SetStill(const Words& words, v1::RankReport* rank) {
   }
 }
 
+// storage="no space left", slots="no memory": what keeps the rank from saving
+void AddTroubles(const Words& words, v1::RankReport* rank) {
+  const auto add = [&](v1::SaveTroubleKind kind, const char* key) {
+    const std::string text = Get(words, key);
+    if (text.empty()) return;
+    v1::SaveTrouble* trouble = rank->add_save_troubles();
+    trouble->set_kind(kind);
+    trouble->set_step(rank->progress().step());
+    trouble->set_text(text);
+  };
+  add(v1::SAVE_TROUBLE_KIND_STORAGE, "storage");
+  add(v1::SAVE_TROUBLE_KIND_NO_SLOTS, "slots");
+}
+
 // "rack" → DOMAIN_RACK, with that prefix; CHECK when there is none.
 template <typename Enum, typename Parse>
 Enum EnumOf(const std::string& prefix, const std::string& word, Parse parse) {
@@ -196,6 +210,7 @@ v1::AttemptReport ParseReport(const Words& words, uint64_t update) {
       *rank->mutable_progress() = progress;
       SetFate(rank, words[i].substr(equals + 1));
       SetStill(words, rank);
+      AddTroubles(words, rank);
       if (const std::string line = Get(words, "line"); !line.empty()) rank->add_last_lines(line);
     }
   }

@@ -1,6 +1,7 @@
 #include "trainer/loop/background_save.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -169,6 +170,12 @@ void BackgroundSave::WaitCopied() {
 void BackgroundSave::WaitFilled() {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [this] { return fill_ != Fill::kFilling; });
+}
+
+bool BackgroundSave::WaitWritten(double seconds) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::duration<double>(std::max(0.0, seconds)),
+                           [this] { return stage_ == Stage::kWritten; });
 }
 
 absl::StatusOr<std::string> BackgroundSave::Take() {

@@ -70,6 +70,8 @@ class BackgroundSave {
   bool free() const { return stage_.load(std::memory_order_acquire) == Stage::kFree; }
   void WaitCopied();
   bool written() const { return stage_.load(std::memory_order_acquire) == Stage::kWritten; }
+  // At most so long; a negative time is none. True: it is written.
+  bool WaitWritten(double seconds);
   // Waits until it is written. The shard's digest, for gathering on rank 0.
   absl::StatusOr<std::string> Take();
   // Of the save last taken: why it was not copied; empty = it was.

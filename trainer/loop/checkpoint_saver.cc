@@ -1,10 +1,9 @@
 #include "trainer/loop/checkpoint_saver.h"
 
-#include <chrono>
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
-#include "checkpoint/commit.h"
 #include "checkpoint/shard.h"
 #include "checkpoint/store.h"
 #include "common/check.h"
@@ -18,12 +17,56 @@ namespace {
 constexpr size_t kWaitingMax = 4;
 // The worker gives a partner up long before.
 constexpr double kReplicaSecondsMax = 60;
+// After a commit that failed.
+constexpr double kCommitAgainSeconds = 2;
+// One that is under way is not left alone before.
+constexpr double kCommitSecondsLeast = 10;
+constexpr double kSecond = 1;
+constexpr int kMomentMs = 20;
 
 std::string ToText(const std::vector<std::byte>& bytes) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 }  // namespace
+
+absl::StatusOr<bool> CheckpointSaver::MakeRoom(uint64_t step) {
+  enum State : char { kDone, kYoung, kLate };
+  while (true) {
+    const bool full = begun_.size() == saves_.size();
+    char mine = kDone;
+    if (!begun_.empty()) {
+      const Begun& oldest = begun_.front();
+      if (full) oldest.save->WaitWritten(options_.patience_seconds - oldest.watch.Seconds());
+      const bool young = !full && oldest.watch.Seconds() < options_.patience_seconds;
+      mine = oldest.save->written() ? kDone : young ? kYoung : kLate;
+    }
+    if (groups_.first() && !CatchUpWithCommits()) mine = kLate;
+    MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<std::byte>> all,
+                            groups_.world->AllGatherBytes(std::as_bytes(std::span(&mine, 1))));
+    char worst = kDone;
+    for (const std::vector<std::byte>& one : all) {
+      worst = std::max(worst, static_cast<char>(one.front()));
+    }
+    if (worst == kLate && !put_off_ && groups_.first()) {
+      console_.problem(fmt::format(
+          "save of step {} is put off: earlier ones are still on their way; training goes on",
+          step));
+    }
+    put_off_ = worst == kLate;
+    if (worst != kDone || begun_.empty()) return !put_off_;
+    MUSTER_RETURN_IF_ERROR(Finish());
+  }
+}
+
+bool CheckpointSaver::CatchUpWithCommits() {
+  Poll();
+  while (waiting_.size() > 1 && waiting_.front().permitted) {
+    if (waiting_.front().watch.Seconds() >= options_.patience_seconds) return false;
+    Poll(kMomentMs);
+  }
+  return true;
+}
 
 absl::Status CheckpointSaver::Begin(uint64_t step, const checkpoint::RunState& run,
                                     std::vector<Section> sections, const std::string& next) {
@@ -104,10 +147,16 @@ bool CheckpointSaver::AwaitsReplica() {
 }
 
 FillReport CheckpointSaver::ReportFill() {
-  if (const std::string why = slots_.why_refused(); !why.empty() && !said_no_slots_) {
+  if (const std::string why = slots_.why_refused(); !why.empty()) {
+    const std::string line = fmt::format(
+        "rank {}: no RAM slots, state is saved to storage alone: {}", groups_.world->rank(), why);
+    if (!said_no_slots_) console_.problem(line);
+    if (!said_no_slots_) Tell(MUSTER_SAVE_NO_SLOTS, 0, line);
     said_no_slots_ = true;
-    console_.problem(fmt::format("rank {}: no RAM slots, state is saved to storage alone: {}",
-                                 groups_.world->rank(), why));
+    slots_.MaybeTryAgain();
+  } else if (said_no_slots_ && slots_.state() == RankSlots::State::kReady) {
+    said_no_slots_ = false;
+    Tell(MUSTER_SAVE_NO_SLOTS, 0, "");
   }
   FillReport report;
   report.ready = slots_.state() == RankSlots::State::kReady;
@@ -173,17 +222,27 @@ uint64_t CheckpointSaver::WrittenStep() const {
   return !begun_.empty() && begun_.front().save->written() ? begun_.front().step : 0;
 }
 
-absl::Status CheckpointSaver::Finish() {
+absl::Status CheckpointSaver::Finish() { return FinishOldest(/*may_come_again=*/false); }
+
+absl::Status CheckpointSaver::FinishOldest(bool may_come_again) {
   const Begun begun = std::move(begun_.front());
   begun_.pop_front();
+  while (groups_.first() && !begun.save->WaitWritten(kSecond)) {
+    health_.OnItsWay(begun.step, begun.watch.Seconds());
+  }
   const absl::StatusOr<std::string> digest = begun.save->Take();
-  if (const std::string& why = begun.save->why_not_copied(); !why.empty() && !said_not_copied_) {
-    said_not_copied_ = true;
-    console_.problem(fmt::format("rank {}: training stands still while it saves: {}",
-                                 groups_.world->rank(), why));
+  if (const std::string& why = begun.save->why_not_copied(); why.empty() == said_not_copied_) {
+    said_not_copied_ = !why.empty();
+    const std::string line = why.empty()
+                                 ? ""
+                                 : fmt::format("rank {}: training stands still while it saves: {}",
+                                               groups_.world->rank(), why);
+    if (!line.empty()) console_.problem(line);
+    Tell(MUSTER_SAVE_NO_COPY, begun.step, line);
   }
   absl::Status outcome = Agree(*groups_.world, digest.status());
-  if (outcome.ok()) {
+  const bool durable = outcome.ok();
+  if (durable) {
     MUSTER_ASSIGN_OR_RETURN(
         std::vector<std::vector<std::byte>> all,
         groups_.world->AllGatherBytes(std::as_bytes(std::span(digest->data(), digest->size()))));
@@ -193,14 +252,15 @@ absl::Status CheckpointSaver::Finish() {
   }
   if (outcome.ok() || !SaidByAll(outcome)) return outcome;
   if (groups_.first()) {
-    console_.problem(fmt::format("save of step {} failed: {}; {}", begun.step,
-                                 std::string(outcome.message()), begun.next));
+    health_.Failed(begun.step, fmt::format("save of step {} failed: {}; {}", begun.step,
+                                           std::string(outcome.message()), begun.next));
+    if (!durable && !may_come_again) committer_.Discard({begun.step, options_.attempt});
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckpointSaver::FinishAll() {
-  while (!begun_.empty()) MUSTER_RETURN_IF_ERROR(Finish());
+  while (!begun_.empty()) MUSTER_RETURN_IF_ERROR(FinishOldest(begun_.size() == 1));
   return absl::OkStatus();
 }
 
@@ -216,103 +276,148 @@ absl::Status CheckpointSaver::Join(uint64_t step, const checkpoint::RunState& ru
       checkpoint::Manifest manifest,
       checkpoint::BuildManifest(step, options_.attempt, options_.job_uid, run, digests));
   const uint64_t bytes = checkpoint::TotalBytes(manifest);
-  const std::string folder =
-      options_.root + "/" + checkpoint::CheckpointFolder({step, options_.attempt});
-  MUSTER_RETURN_IF_ERROR(AskOrCommit({std::move(manifest), folder}));
+  MUSTER_RETURN_IF_ERROR(
+      AskOrCommit({.manifest = std::move(manifest), .save_seconds = watch.Seconds()}));
   console_.out(fmt::format("saved step {}: {:.1f} MB in {:.2f} s", step,
                            static_cast<double>(bytes) / 1e6, watch.Seconds()));
   return absl::OkStatus();
 }
 
 absl::Status CheckpointSaver::AskOrCommit(Waiting waiting) {
-  if (link_ == nullptr) return Commit(waiting);
+  if (link_ == nullptr) {
+    const Committer::Outcome outcome = committer_.CommitNow(waiting.manifest);
+    if (outcome.status.ok()) TakeOutcome(outcome);
+    return outcome.status;
+  }
   MUSTER_RETURN_IF_ERROR(link_->RequestCommit(waiting.manifest.step, waiting.manifest.sha256,
                                               checkpoint::TotalBytes(waiting.manifest)));
   waiting_.push_back(std::move(waiting));
+  // What failed to be committed is not tried again once there is something newer.
+  if (waiting_.front().failed && !waiting_.front().given && waiting_.size() > 1) {
+    waiting_.pop_front();
+  }
   if (waiting_.size() > kWaitingMax) {
-    console_.problem(fmt::format(
-        "no answer to the commit request for step {} and newer saves are waiting; it is given up",
-        waiting_.front().manifest.step));
+    const Waiting& oldest = waiting_.front();
+    console_.problem(fmt::format("{} step {} and newer saves are waiting; it is given up",
+                                 oldest.permitted ? "storage does not take the commit of"
+                                                  : "no answer to the commit request for",
+                                 oldest.manifest.step));
     waiting_.pop_front();
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckpointSaver::Commit(const Waiting& waiting) {
-  const checkpoint::Manifest& manifest = waiting.manifest;
-  MUSTER_RETURN_IF_ERROR(checkpoint::WriteManifest(waiting.folder, manifest, files_));
-  MUSTER_RETURN_IF_ERROR(checkpoint::Commit(waiting.folder,
-                                            {.step = manifest.step,
-                                             .attempt = manifest.attempt,
-                                             .epoch = 0,
-                                             .manifest_sha256 = manifest.sha256},
-                                            files_));
-  newest_committed_ = std::max(newest_committed_, manifest.step);
-  if (link_ != nullptr) {
-    const absl::Status told =
-        link_->CommitDone(manifest.step, manifest.sha256, checkpoint::TotalBytes(manifest));
-    if (!told.ok()) console_.problem(std::string(told.message()));
-  }
-  const absl::Status hint =
-      checkpoint::WriteLatest(options_.root, {manifest.step, manifest.attempt}, files_);
-  if (!hint.ok()) console_.problem(std::string(hint.message()));
-  PruneOld();
-  return absl::OkStatus();
+checkpoint::PruneOptions CheckpointSaver::PruneOf(const SaverOptions& options) {
+  checkpoint::PruneOptions prune;
+  prune.keep = options.keep;
+  prune.keep_every = options.keep_every;
+  prune.current_attempt = options.attempt;
+  return prune;
 }
 
-void CheckpointSaver::PruneOld() {
-  checkpoint::PruneOptions prune;
-  prune.keep = options_.keep;
-  prune.keep_every = options_.keep_every;
-  prune.current_attempt = options_.attempt;
-  const absl::StatusOr<checkpoint::PruneReport> report =
-      checkpoint::Prune(options_.root, prune, files_);
-  if (!report.ok()) {
-    console_.problem(
-        fmt::format("old checkpoints stay for now: {}", std::string(report.status().message())));
+bool CheckpointSaver::TakeOutcomes() {
+  bool any = false;
+  while (const std::optional<Committer::Outcome> outcome = committer_.Take()) {
+    TakeOutcome(*outcome);
+    any = true;
+  }
+  return any;
+}
+
+void CheckpointSaver::TakeOutcome(const Committer::Outcome& outcome) {
+  const auto at = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& one) {
+    return one.manifest.step == outcome.step;
+  });
+  if (!outcome.status.ok()) {
+    const bool hopeless = absl::IsAlreadyExists(outcome.status) || absl::IsNotFound(outcome.status);
+    const bool again = at != waiting_.end() && !hopeless && waiting_.size() == 1;
+    if (!again || !at->failed) {
+      health_.Failed(outcome.step,
+                     fmt::format("commit of step {} failed: {}; training goes on, {}", outcome.step,
+                                 std::string(outcome.status.message()),
+                                 again ? "and it is tried again" : "with the next save"));
+    }
+    if (again) {
+      at->failed = true;
+      at->given = false;
+      at->watch = Stopwatch();
+    } else if (at != waiting_.end()) {
+      waiting_.erase(at);
+    }
     return;
   }
-  if (!report->kept_for_safety.empty()) console_.problem(report->kept_for_safety);
+  newest_committed_ = std::max(newest_committed_, outcome.step);
+  health_.Committed(outcome.step, at == waiting_.end() ? 0 : at->save_seconds);
+  if (at != waiting_.end()) waiting_.erase(at);
+  for (const std::string& problem : outcome.problems) console_.problem(problem);
   if (link_ == nullptr) return;
-  for (const checkpoint::CheckpointId& id : report->deleted) {
-    const absl::Status told = link_->Pruned(id.step, id.attempt);
-    if (!told.ok()) console_.problem(std::string(told.message()));
+  absl::Status told = link_->CommitDone(outcome.step, outcome.manifest_sha256, outcome.bytes);
+  for (const checkpoint::CheckpointId& id : outcome.pruned) {
+    if (told.ok()) told = link_->Pruned(id.step, id.attempt);
   }
+  if (!told.ok()) console_.problem(std::string(told.message()));
 }
 
 void CheckpointSaver::Poll(int timeout_ms) {
+  if (!groups_.first()) return;
+  TakeOutcomes();
   while (!waiting_.empty()) {
-    const uint64_t step = waiting_.front().manifest.step;
-    std::string reason;
-    const absl::StatusOr<CommitAnswer> answer = link_->PollCommit(step, timeout_ms, &reason);
-    if (!answer.ok()) {
-      console_.problem(
-          fmt::format("commit of step {}: {}", step, std::string(answer.status().message())));
-      waiting_.pop_front();
-      continue;
+    Waiting& oldest = waiting_.front();
+    const uint64_t step = oldest.manifest.step;
+    if (!oldest.permitted) {
+      std::string reason;
+      const absl::StatusOr<CommitAnswer> answer = link_->PollCommit(step, timeout_ms, &reason);
+      if (answer.ok() && *answer == CommitAnswer::kPending) break;
+      oldest.permitted = answer.ok() && *answer == CommitAnswer::kPermitted;
+      if (!oldest.permitted) {
+        console_.problem(answer.ok() ? reason
+                                     : fmt::format("commit of step {}: {}", step,
+                                                   std::string(answer.status().message())));
+        waiting_.pop_front();
+        continue;
+      }
     }
-    switch (*answer) {
-      case CommitAnswer::kPending:
-        return;
-      case CommitAnswer::kRefused:
-        console_.problem(reason);
-        break;
-      case CommitAnswer::kPermitted:
-        if (const absl::Status done = Commit(waiting_.front()); !done.ok()) {
-          console_.problem(
-              fmt::format("commit of step {} failed: {}", step, std::string(done.message())));
-        }
-        break;
+    const bool rests = oldest.failed && oldest.watch.Seconds() < kCommitAgainSeconds;
+    if (!oldest.given && !rests) {
+      oldest.given = true;
+      oldest.watch = Stopwatch();
+      committer_.Commit(oldest.manifest);
     }
-    waiting_.pop_front();
+    if (timeout_ms > 0) committer_.Wait(timeout_ms / 1e3);
+    if (!TakeOutcomes()) break;
   }
+  TellLate();
+}
+
+// What began before the last exchange of reports, and was not finished then: neither a long step
+// nor a permit that does not come counts against storage.
+void CheckpointSaver::TellLate() {
+  if (!waiting_.empty() && waiting_.front().given) {
+    health_.OnItsWay(waiting_.front().manifest.step, waiting_.front().watch.Seconds());
+  } else if (!begun_.empty()) {
+    health_.OnItsWay(begun_.front().step, begun_.front().watch.Seconds());
+  }
+}
+
+void CheckpointSaver::Tell(muster_save_trouble kind, uint64_t step, const std::string& text) {
+  if (link_ == nullptr) return;
+  const absl::Status told = link_->SaveTrouble(kind, step, text);
+  if (!told.ok()) console_.problem(std::string(told.message()));
 }
 
 absl::StatusOr<bool> CheckpointSaver::Settle(uint64_t step, double seconds) {
   const Stopwatch watch;
-  while (groups_.first() && !waiting_.empty() && watch.Seconds() < seconds) Poll(200);
+  const auto goes_on = [&] {
+    if (waiting_.empty()) return false;
+    const Waiting& oldest = waiting_.front();
+    return watch.Seconds() < seconds ||
+           (oldest.given && oldest.watch.Seconds() < kCommitSecondsLeast);
+  };
+  while (groups_.first() && goes_on()) Poll(200);
   if (groups_.first() && !waiting_.empty()) {
-    console_.problem(fmt::format("no answer to the commit request for step {} in {:.0f} s",
+    console_.problem(fmt::format("{} step {} in {:.0f} s",
+                                 waiting_.front().permitted ? "storage did not take the commit of"
+                                                            : "no answer to the commit request for",
                                  waiting_.front().manifest.step, seconds));
   }
   char committed = newest_committed_ >= step ? 1 : 0;

@@ -4,9 +4,10 @@
 // it changes the state), a shard is written from the copy, and once every rank's shard is durable
 // the manifest is made (Finish). The commit then needs a permit from the coordinator when a worker
 // started us: rank 0 asks, Poll looks for the answer between steps. Without a worker rank 0 commits
-// at once. At most two saves are on their way; a third waits for the first. A save that fails (disk
-// full, folder gone, one bad rank) is told in one line and loses nothing; the caller tries again
-// later.
+// at once. At most two saves are on their way. A save that fails (disk full, folder gone, one bad
+// rank) is told in one line and loses nothing; the caller tries again later. Storage that stands
+// still holds up no step: whatever waits for it does so beside training, and MakeRoom says when
+// there is nothing to do but to save later.
 //
 // With RAM slots on every rank the copies go there, and BeginInRam saves more often than storage
 // could take it. A slot is refilled only while the other one holds a step that every rank has
@@ -15,7 +16,8 @@
 // step report. Where slots are copied to other nodes, one counts as sealed when its copy is there,
 // so the step that all hold is also the one that all copies hold.
 //
-// Threads: one. Begin, Finish, FinishAll and Settle are collective over the world, and so is the
+// Threads: one. MakeRoom, Begin, Finish, FinishAll and Settle are collective over the world, and so
+// is the
 //          decision for BeginInRam: all ranks make these calls, in the same order.
 #pragma once
 
@@ -23,6 +25,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,14 +33,17 @@
 #include "absl/status/statusor.h"
 #include "checkpoint/file_system.h"
 #include "checkpoint/manifest.h"
+#include "checkpoint/store.h"
 #include "trainer/loop/background_save.h"
 #include "trainer/loop/checkpoint_sections.h"
+#include "trainer/loop/committer.h"
 #include "trainer/loop/console.h"
 #include "trainer/loop/fill_report.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/loop/rank_link.h"
 #include "trainer/loop/rank_slots.h"
 #include "trainer/loop/stopwatch.h"
+#include "trainer/loop/storage_health.h"
 
 namespace muster::trainer::loop {
 
@@ -45,8 +51,9 @@ struct SaverOptions {
   std::string root;  // folder of the job's checkpoints
   std::string job_uid;
   uint64_t attempt = 1;
-  uint32_t keep = 0;        // committed ones kept; 0 = all
-  uint64_t keep_every = 0;  // and those whose step is a multiple of it; 0 = none
+  uint32_t keep = 0;            // committed ones kept; 0 = all
+  uint64_t keep_every = 0;      // and those whose step is a multiple of it; 0 = none
+  double patience_seconds = 5;  // a save on its way for longer is not waited for by the next one
   std::function<void(uint64_t step, FillMoment)> at = {};  // for tests
 };
 
@@ -62,13 +69,19 @@ class CheckpointSaver {
         console_(console),
         files_(files),
         saves_{BackgroundSave(files), BackgroundSave(files)},
-        ram_save_(files) {}
+        ram_save_(files),
+        committer_(options.root, PruneOf(options), files),
+        health_(options.root, link, console) {}
 
   // The state came from the slots of this step: they keep it until there is a newer one.
   void WentOnFrom(uint64_t step) { common_ = step; }
 
+  // May a save of this step begin now? False: those on their way are late, and the caller comes
+  // again after the next step. The same on every rank.
+  absl::StatusOr<bool> MakeRoom(uint64_t step);
+
   // A save of the state in `sections` begins. `next` tells people when it is tried again, should it
-  // fail. Errors: a broken collective only.
+  // fail. Without room it waits for the oldest one. Errors: a broken collective only.
   absl::Status Begin(uint64_t step, const checkpoint::RunState& run, std::vector<Section> sections,
                      const std::string& next);
 
@@ -88,11 +101,14 @@ class CheckpointSaver {
   // ranks say so, it is time for Finish.
   uint64_t WrittenStep() const;
 
-  // Sees the oldest save through: one manifest, and the commit or the request for it.
+  // Sees the oldest save through: one manifest, and the commit or the request for it. What a failed
+  // one has left on storage is deleted: its step is past.
   absl::Status Finish();
+  // The same for all of them; the newest may be tried again.
   absl::Status FinishAll();
 
-  // Looks for permits and commits what is permitted. Rank 0; nothing elsewhere.
+  // Looks for permits, sees to it that what is permitted is committed, and tells what is late. Rank
+  // 0; nothing elsewhere.
   void Poll(int timeout_ms = 0);
 
   // Waits until no commit is pending, at most `seconds`. True, on every rank, when `step` is
@@ -102,7 +118,11 @@ class CheckpointSaver {
  private:
   struct Waiting {
     checkpoint::Manifest manifest;
-    std::string folder;
+    double save_seconds = 0;
+    bool permitted = false;
+    bool failed = false;   // to commit, and to be tried again
+    bool given = false;    // to the committer
+    Stopwatch watch = {};  // since then, or since it failed
   };
 
   struct Begun {
@@ -119,8 +139,15 @@ class CheckpointSaver {
   absl::Status Join(uint64_t step, const checkpoint::RunState& run,
                     const std::vector<std::vector<std::byte>>& all, const Stopwatch& watch);
   absl::Status AskOrCommit(Waiting waiting);
-  absl::Status Commit(const Waiting& waiting);
-  void PruneOld();
+  static checkpoint::PruneOptions PruneOf(const SaverOptions& options);
+  absl::Status FinishOldest(bool may_come_again);
+  // True: at most one commit is under way.
+  bool CatchUpWithCommits();
+  // False: nothing came of any commit.
+  bool TakeOutcomes();
+  void TakeOutcome(const Committer::Outcome& outcome);
+  void TellLate();
+  void Tell(muster_save_trouble kind, uint64_t step, const std::string& text);
 
   // Collective: no rank is filling a slot when it returns.
   absl::Status SettleFills();
@@ -141,7 +168,10 @@ class CheckpointSaver {
   checkpoint::FileSystem& files_;
   std::array<BackgroundSave, 2> saves_;
   BackgroundSave ram_save_;
+  Committer committer_;  // of rank 0, as the health
+  StorageHealth health_;
   std::deque<Begun> begun_;  // oldest first; the same on every rank
+  bool put_off_ = false;     // a save waits for room, and that was said
   bool said_not_copied_ = false;
   bool said_no_slots_ = false;
   // The same on every rank.

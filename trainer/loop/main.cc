@@ -1,6 +1,7 @@
 // muster-train: one rank of a training job; also samples from and evaluates checkpoints.
 //
 // MUSTER_TEST_FAIL makes a rank fail on purpose, in tests only (fail_injection.h).
+#include <malloc.h>
 #include <omp.h>
 
 #include <cstdio>
@@ -22,6 +23,10 @@
 
 namespace muster::trainer::loop {
 namespace {
+
+// Saves bring their own threads, and each arena of the allocator keeps the most it ever held: with
+// one per thread a rank would grow for hundreds of saves.
+constexpr int kArenasMax = 2;
 
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
@@ -169,6 +174,7 @@ absl::StatusOr<std::string> Evaluate(const EvalFlags& flags) {
 }
 
 int Main(int argc, char** argv) {
+  mallopt(M_ARENA_MAX, kArenasMax);
   kernels::cpu::FlushDenormals();
   const CommandLine line = ParseCommandLine(argc, argv);
   switch (line.verb) {

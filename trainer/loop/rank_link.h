@@ -41,6 +41,10 @@ class RankLink {
   virtual absl::Status CommitDone(uint64_t step, const std::string& manifest_sha256,
                                   uint64_t bytes) = 0;
   virtual absl::Status Pruned(uint64_t step, uint64_t attempt) = 0;
+
+  // What keeps this rank from saving as it should, for people; empty text: that is over.
+  virtual absl::Status SaveTrouble(muster_save_trouble kind, uint64_t step,
+                                   const std::string& text) = 0;
 };
 
 // The worker's end, from the environment. Null when no worker started this process.

@@ -1,5 +1,7 @@
 #include "trainer/loop/rank_slots.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <utility>
 
@@ -17,6 +19,8 @@ namespace {
 // Slots of other nodes come at the network's speed; a worker that dies opens the gate at once.
 constexpr double kFetchSecondsMax = 300;
 constexpr int kReleaseTries = 200;  // of a millisecond
+// Between two tries to make room where there was none.
+constexpr double kTryAgainSeconds = 10;
 
 }  // namespace
 
@@ -65,9 +69,23 @@ void RankSlots::Reserve(const checkpoint::ShardLayout& layout, std::optional<cha
   for (size_t i = 0; i < steps_.size(); ++i) {
     steps_[i] = kept == checkpoint::kSlotLetters[i] ? kept_step : 0;
   }
+  bytes_ = checkpoint::SlotBytes(layout);
+  Start();
+}
+
+void RankSlots::MaybeTryAgain() {
+  if (state() != State::kRefused || refused_since_.Seconds() < kTryAgainSeconds) return;
+  if (2 * bytes_ > options_.bytes) return;
+  thread_.join();
+  Start();
+}
+
+void RankSlots::Start() {
   state_ = State::kReserving;
-  thread_ = std::thread([this, bytes = checkpoint::SlotBytes(layout)] {
-    refused_ = MakeRoom(bytes);
+  thread_ = std::thread([this] {
+    refused_ = MakeRoom(bytes_);
+    if (!refused_.ok()) GiveRoomBack();
+    refused_since_ = Stopwatch();
     state_.store(refused_.ok() ? State::kReady : State::kRefused, std::memory_order_release);
   });
 }
@@ -99,6 +117,15 @@ absl::Status RankSlots::MakeRoom(uint64_t bytes) {
     if (steps_[i] == 0 && slot.awaits_replica()) slot.Mark(checkpoint::kSlotReplicaGivenUp);
   }
   return absl::OkStatus();
+}
+
+void RankSlots::GiveRoomBack() {
+  for (size_t i = 0; i < files_.size(); ++i) {
+    if (steps_[i] != 0) continue;  // what was gone on from
+    files_[i] = SlotFile();
+    const std::string name = checkpoint::SlotFileName(owner_.rank, checkpoint::kSlotLetters[i]);
+    ::unlink((options_.folder + "/" + name).c_str());
+  }
 }
 
 SlotFile* RankSlots::ForFill(uint64_t keep_step) {

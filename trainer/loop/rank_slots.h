@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "checkpoint/ram_slot.h"
 #include "checkpoint/slot_file.h"
+#include "trainer/loop/stopwatch.h"
 
 namespace muster::trainer::loop {
 
@@ -61,6 +62,8 @@ class RankSlots {
   // kept until ForFill is told otherwise.
   void Reserve(const checkpoint::ShardLayout& layout, std::optional<char> kept, uint64_t kept_step);
   State state() const { return state_.load(std::memory_order_acquire); }
+  // Of kRefused: makes room once more, unless that was tried a moment ago or is hopeless.
+  void MaybeTryAgain();
   // Of kRefused: why there is no room. One line.
   std::string why_refused() const;
 
@@ -77,13 +80,18 @@ class RankSlots {
   checkpoint::SlotId IdOf(uint64_t step, uint64_t attempt) const;
 
  private:
+  void Start();
   absl::Status MakeRoom(uint64_t bytes);
+  // Two slots or none: what one had is given back.
+  void GiveRoomBack();
 
   const VaultOptions options_;
   const checkpoint::SlotId owner_;
   std::array<checkpoint::SlotFile, 2> files_;
   std::array<uint64_t, 2> steps_ = {0, 0};  // of this run; 0 = nothing to go on from
+  uint64_t bytes_ = 0;                      // of one slot
   std::thread thread_;
+  Stopwatch refused_since_;
   std::atomic<State> state_ = State::kOff;
   absl::Status refused_;
 };

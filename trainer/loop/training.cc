@@ -125,6 +125,7 @@ class Training {
   uint64_t begun_step_ = 0;   // of the newest save
   bool all_written_ = false;  // of the oldest save on its way, by every rank
   uint64_t save_orders_done_ = 0;
+  bool save_due_ = false;  // a save waits for room
   bool stop_ = false;
   bool time_is_up_ = false;  // for the next durable save
   uint64_t save_order_ = 0;
@@ -182,8 +183,9 @@ absl::Status Training::ChooseAttempt() {
       options_.vault,
       checkpoint::SlotId{options_.job_uid, 0, 0, static_cast<uint32_t>(world_.rank()),
                          static_cast<uint32_t>(world_.size())});
-  SaverOptions saver{options_.checkpoints, options_.job_uid,         attempt_,
-                     config_.keep,         config_.keep_every_steps, {}};
+  SaverOptions saver{
+      options_.checkpoints, options_.job_uid,         attempt_,
+      config_.keep,         config_.keep_every_steps, options_.save_patience_seconds};
   if (options_.fail.has_value()) {
     saver.at = [this](uint64_t step, FillMoment moment) {
       options_.fail->MaybeFail(world_.rank(), step, attempt_, moment);
@@ -453,11 +455,15 @@ absl::StatusOr<TrainingResult> Training::Run() {
     saver_->Poll();
     const uint64_t every = config_.eval_every_steps;
     if (last() || (every > 0 && step_ % every == 0)) MUSTER_RETURN_IF_ERROR(Evaluate());
-    const bool due = durable_cadence_.Due(step_, time_is_up_) || save_order_ > save_orders_done_;
-    if (due && !last() && !stop_) {
+    save_due_ |= durable_cadence_.Due(step_, time_is_up_) || save_order_ > save_orders_done_;
+    if (last() || stop_) continue;
+    const absl::StatusOr<bool> room = save_due_ ? saver_->MakeRoom(step_) : false;
+    MUSTER_RETURN_IF_ERROR(room.status());
+    if (*room) {
       MUSTER_RETURN_IF_ERROR(BeginSave(durable_cadence_.NextTry(step_, config_.steps)));
+      save_due_ = false;
       save_orders_done_ = save_order_;
-    } else if (!last() && !stop_) {
+    } else {
       MaybeSaveInRam();
     }
   }

@@ -40,9 +40,10 @@ struct TrainingOptions {
   bool verify_data = true;  // read all data once and compare the digests; one rank per node
   std::optional<FailInjection> fail;
   std::function<double()> seconds =
-      {};                           // a monotonic clock for checkpoint.every; none: the real one
-  double final_save_seconds = 180;  // how long the last save is tried
-  double stop_save_seconds = 60;    // the same, when told to stop
+      {};                            // a monotonic clock for checkpoint.every; none: the real one
+  double final_save_seconds = 180;   // how long the last save is tried
+  double stop_save_seconds = 60;     // the same, when told to stop
+  double save_patience_seconds = 5;  // how long a save waits for an earlier one
   Console console;
 };
 

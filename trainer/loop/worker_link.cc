@@ -66,6 +66,10 @@ class WorkerLink : public RankLink, private collective::CollectiveRing {
   absl::Status Pruned(uint64_t step, uint64_t attempt) override {
     return Result(muster_rank_pruned(link_, step, attempt));
   }
+  absl::Status SaveTrouble(muster_save_trouble kind, uint64_t step,
+                           const std::string& text) override {
+    return Result(muster_rank_save_trouble(link_, kind, step, text.c_str()));
+  }
 
  private:
   uint64_t Begin(muster_collective operation, muster_group group, uint64_t bytes) override {

@@ -52,13 +52,25 @@ v1::AttemptReport StoppedReport(const LocalAttempt& attempt, const std::string& 
   return report;
 }
 
+namespace {
+
+bool TroublesDiffer(const v1::RankReport& a, const v1::RankReport& b) {
+  return !std::equal(a.save_troubles().begin(), a.save_troubles().end(), b.save_troubles().begin(),
+                     b.save_troubles().end(), [](const auto& x, const auto& y) {
+                       return x.kind() == y.kind() && x.text() == y.text();
+                     });
+}
+
+}  // namespace
+
 bool StatesDiffer(const v1::AttemptReport& a, const v1::AttemptReport& b) {
   if (a.state() != b.state() || a.ranks_size() != b.ranks_size()) return true;
   for (int i = 0; i < a.ranks_size(); ++i) {
     const v1::RankReport& x = a.ranks(i);
     const v1::RankReport& y = b.ranks(i);
     if (x.rank() != y.rank() || x.state() != y.state() || x.pid() != y.pid() ||
-        x.progress().phase() != y.progress().phase() || x.milestones() != y.milestones()) {
+        x.progress().phase() != y.progress().phase() || x.milestones() != y.milestones() ||
+        TroublesDiffer(x, y)) {
       return true;
     }
   }

@@ -258,6 +258,7 @@ void Shim::FromRank(uint32_t rank, muster_frame_type type, const std::string& bo
   muster_frame_commit commit;
   muster_frame_pruned pruned;
   muster_frame_exchange exchange;
+  muster_frame_save_trouble trouble;
   if (type == MUSTER_FRAME_HELLO) {
     Hello(rank, body);
   } else if (type == MUSTER_FRAME_EXCHANGE && Take(body, &exchange) &&
@@ -273,6 +274,8 @@ void Shim::FromRank(uint32_t rank, muster_frame_type type, const std::string& bo
     if (worker_.connected()) {
       for (const v1::ShimToWorker& message : commits_.TakePruned()) worker_.Send(message);
     }
+  } else if (type == MUSTER_FRAME_SAVE_TROUBLE && Take(body, &trouble)) {
+    if (save_troubles_.Take(rank, trouble, body.substr(sizeof(trouble)))) Report();
   } else {
     spdlog::warn("rank {}: a frame of type {} with {} bytes that makes no sense", rank,
                  static_cast<int>(type), body.size());
@@ -356,6 +359,7 @@ void Shim::Report() {
     const auto found = processes_.find(rank.rank());
     if (found == processes_.end()) continue;
     *rank.mutable_progress() = found->second->pages().Read();
+    save_troubles_.AddTo(&rank);
     if (rank.rank() == 0) {
       milestones_.Take(rank.progress());
       rank.set_milestones(milestones_.reached());

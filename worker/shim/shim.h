@@ -18,6 +18,7 @@
 #include "worker/shim/loop.h"
 #include "worker/shim/milestones.h"
 #include "worker/shim/rank_process.h"
+#include "worker/shim/save_troubles.h"
 #include "worker/shim/worker_link.h"
 
 namespace muster::worker::shim {
@@ -64,6 +65,7 @@ class Shim {
   LocalAttempt attempt_;
   CommitRelay commits_;
   Milestones milestones_;
+  SaveTroubles save_troubles_;
   ExchangeBoard exchange_;
   WorkerLink worker_;
   std::unique_ptr<launch::PmixHost> pmix_;

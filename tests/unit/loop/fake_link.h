@@ -63,6 +63,10 @@ class FakeLink : public RankLink {
     pruned.emplace_back(step, attempt);
     return absl::OkStatus();
   }
+  absl::Status SaveTrouble(muster_save_trouble, uint64_t, const std::string& text) override {
+    if (this != Silent()) troubles.push_back(text);
+    return absl::OkStatus();
+  }
 
   int stop_after_steps = 0;
   int save_after_steps = 0;
@@ -72,6 +76,7 @@ class FakeLink : public RankLink {
   std::vector<uint64_t> requested;
   std::vector<uint64_t> done;
   std::vector<std::pair<uint64_t, uint64_t>> pruned;
+  std::vector<std::string> troubles;  // "": over
 
  private:
   Commits commits_;

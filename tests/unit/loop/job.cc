@@ -124,6 +124,7 @@ JobOutcome RunJob(const Job& job) {
       if (job.vault) options.vault = job.vault(r);
       options.final_save_seconds = job.final_save_seconds;
       options.stop_save_seconds = job.final_save_seconds;
+      options.save_patience_seconds = job.save_patience_seconds;
       options.console.out = [&](const std::string& line) {
         const std::lock_guard lock(mutex);
         outcome.out.push_back(line);

@@ -53,6 +53,7 @@ struct Job {
   std::optional<std::vector<checkpoint::Permitted>> permitted = {};
   std::optional<FailInjection> fail = {};
   double final_save_seconds = 0;
+  double save_patience_seconds = 60;
   std::function<checkpoint::FileSystem*(int rank)> files = {};  // default: the real one
   std::function<RankLink*(int rank)> link = {};                 // default: none
 };

@@ -261,6 +261,23 @@ TEST_F(RankLink, CollectivesAreCountedByGroup) {
   EXPECT_EQ(entry.state, MUSTER_ENTRY_INSIDE);
 }
 
+TEST_F(RankLink, ASaveInTroubleIsTold) {
+  ASSERT_EQ(muster_rank_save_trouble(rank_, MUSTER_SAVE_STORAGE, 40, "no space left"), 0);
+  const std::string body = Receive(MUSTER_FRAME_SAVE_TROUBLE);
+  muster_frame_save_trouble told;
+  ASSERT_GE(body.size(), sizeof(told));
+  std::memcpy(&told, body.data(), sizeof(told));
+  EXPECT_EQ(told.kind, MUSTER_SAVE_STORAGE);
+  EXPECT_EQ(told.step, 40u);
+  EXPECT_EQ(body.substr(sizeof(told)), "no space left");
+  ASSERT_EQ(muster_rank_save_trouble(rank_, MUSTER_SAVE_STORAGE, 60, nullptr), 0);
+  EXPECT_EQ(Receive(MUSTER_FRAME_SAVE_TROUBLE).size(), sizeof(told)) << "over";
+  const std::string endless(5000, 'x');
+  ASSERT_EQ(muster_rank_save_trouble(rank_, MUSTER_SAVE_NO_SLOTS, 0, endless.c_str()), 0);
+  EXPECT_EQ(Receive(MUSTER_FRAME_SAVE_TROUBLE).size(),
+            sizeof(told) + MUSTER_SAVE_TROUBLE_BYTES_MAX);
+}
+
 TEST_F(RankLink, OrderPageIsRead) {
   EXPECT_EQ(muster_rank_wanted_stop(rank_), 0);
   EXPECT_EQ(muster_rank_wanted_save(rank_), 0u);

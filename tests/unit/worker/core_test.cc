@@ -54,6 +54,23 @@ TEST_F(CoreTest, AMilestoneDoesNotWaitForTheHeartbeat) {
   EXPECT_THAT(reports(50, 2), Contains("report 7.1 ACTIVE 0:RUNNING"));
 }
 
+TEST_F(CoreTest, ASaveInTroubleDoesNotWaitForTheHeartbeat) {
+  Connect();
+  Run(7, 1);
+  const auto reports = [this](const std::string& trouble) {
+    FromShim from{Key(7, 1), {}};
+    from.message.mutable_report()->set_state(v1::LOCAL_ATTEMPT_STATE_ACTIVE);
+    v1::RankReport& rank = *from.message.mutable_report()->add_ranks();
+    rank.set_state(v1::RANK_STATE_RUNNING);
+    if (!trouble.empty()) rank.add_save_troubles()->set_text(trouble);
+    return Feed(std::move(from));
+  };
+  EXPECT_THAT(reports(""), IsEmpty());
+  EXPECT_THAT(reports("full"), Contains("report 7.1 ACTIVE 0:RUNNING"));
+  EXPECT_THAT(reports("full"), IsEmpty());
+  EXPECT_THAT(reports(""), Contains("report 7.1 ACTIVE 0:RUNNING"));
+}
+
 TEST_F(CoreTest, ReportedUntilReleasedThenShimEndsAndFolderGoes) {
   Connect();
   Run(7, 1);
