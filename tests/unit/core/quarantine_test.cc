@@ -187,7 +187,9 @@ TEST(Quarantine, TakingBackSparesStrongEvidenceUnlessAllIsMeant) {
   node.Add(Fault::Kind::kLost, 1, kLostWeight, 7);
   node.now += 60'000;
   node.Add(Fault::Kind::kHint, 1, 0.5, 7);
+  node.now += 60'000;
   node.Add(Fault::Kind::kHint, 2, 0.5, 8);
+  ASSERT_EQ(node.health.faults.size(), 3u);
   TakeBack(node.health, 7, false, "elsewhere too");
   EXPECT_TRUE(node.health.faults[0].taken_back.empty());
   EXPECT_EQ(node.health.faults[1].taken_back, "elsewhere too");
