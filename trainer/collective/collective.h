@@ -1,4 +1,5 @@
-// Collectives over one group of ranks: all the trainer knows of other processes.
+// Collectives over one group of ranks: all the trainer knows of other processes. What moves bytes
+// is in rank/checkpoint/group.h.
 //
 // Every operation is called by all ranks of the group, in the same order. Reductions add in a
 // fixed order that depends only on the group's size: the pairwise tree ((0+1)+(2+3))+…, an odd
@@ -20,6 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "rank/checkpoint/group.h"
 
 namespace muster::trainer::collective {
 
@@ -30,13 +32,8 @@ class Pending {
   virtual absl::Status Wait() = 0;
 };
 
-class Collective {
+class Collective : public rank::Group {
  public:
-  virtual ~Collective() = default;
-
-  virtual int rank() const = 0;  // in this group
-  virtual int size() const = 0;
-
   // Sum over ranks; every rank gets the same bits.
   virtual absl::Status AllReduce(std::span<float> data) = 0;
   virtual absl::Status AllReduceMax(std::span<float> data) = 0;
@@ -53,12 +50,6 @@ class Collective {
 
   // Moves started operations on without waiting. Call now and then during long computation.
   virtual absl::Status Progress() = 0;
-
-  virtual absl::Status Broadcast(std::span<std::byte> data, int root) = 0;
-
-  // Blobs of any length, by rank.
-  virtual absl::StatusOr<std::vector<std::vector<std::byte>>> AllGatherBytes(
-      std::span<const std::byte> data) = 0;
 
   virtual absl::Status Barrier() = 0;
 

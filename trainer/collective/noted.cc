@@ -80,6 +80,13 @@ class NotedCollective : public Collective {
     const Inside inside(ring_, MUSTER_COLLECTIVE_ALL_GATHER, group_, data.size());
     return inner_.AllGatherBytes(data);
   }
+  absl::StatusOr<std::vector<std::vector<std::byte>>> AllToAllBytes(
+      const std::vector<std::vector<std::byte>>& to) override {
+    size_t bytes = 0;
+    for (const std::vector<std::byte>& one : to) bytes += one.size();
+    const Inside inside(ring_, MUSTER_COLLECTIVE_ALL_TO_ALL, group_, bytes);
+    return inner_.AllToAllBytes(to);
+  }
   absl::Status Barrier() override {
     const Inside inside(ring_, MUSTER_COLLECTIVE_BARRIER, group_, 0);
     return inner_.Barrier();

@@ -5,7 +5,9 @@
 // succeeds: the rank is no longer inside it. A group made by Split is not noted by itself: it has a
 // kind of its own, so note it anew.
 //
-// Memory:  `bytes` of a note are those of the longer of the operation's buffers on this rank.
+// Memory:  `bytes` of a note are those of the longer of the operation's buffers on this rank; of an
+// all-to-all, what it
+//          sends.
 // Threads: as the collective around which it is.
 #pragma once
 

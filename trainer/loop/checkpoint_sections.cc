@@ -24,32 +24,28 @@ Interval FlatInterval(const Piece& piece) {
   return {piece.flat_begin, piece.flat_begin + piece.count};
 }
 
-void AddParameter(const Piece& piece, std::span<float> params, std::vector<Section>* sections) {
-  sections->push_back({BoxOf(piece, ""), params.subspan(piece.flat_begin, piece.count)});
+void AddParameter(const Piece& piece, std::span<float> params,
+                  std::vector<rank::Section>* sections) {
+  sections->push_back(
+      {BoxOf(piece, ""), std::as_writable_bytes(params.subspan(piece.flat_begin, piece.count))});
 }
 
-void AddMoments(const Piece& piece, optim::Optimizer& optimizer, std::vector<Section>* sections) {
-  sections->push_back({BoxOf(piece, "adamw.exp_avg."), optimizer.ExpAvg(FlatInterval(piece))});
-  sections->push_back({BoxOf(piece, "adamw.exp_avg_sq."), optimizer.ExpAvgSq(FlatInterval(piece))});
+void AddMoments(const Piece& piece, optim::Optimizer& optimizer,
+                std::vector<rank::Section>* sections) {
+  sections->push_back({BoxOf(piece, "adamw.exp_avg."),
+                       std::as_writable_bytes(optimizer.ExpAvg(FlatInterval(piece)))});
+  sections->push_back({BoxOf(piece, "adamw.exp_avg_sq."),
+                       std::as_writable_bytes(optimizer.ExpAvgSq(FlatInterval(piece)))});
 }
 
 }  // namespace
 
 bool IsMoment(std::string_view tensor) { return tensor.starts_with("adamw."); }
 
-std::vector<checkpoint::Slice> SlicesOf(const std::vector<Section>& sections) {
-  std::vector<checkpoint::Slice> slices;
-  slices.reserve(sections.size());
-  for (const Section& section : sections) {
-    slices.push_back({section.box, std::as_bytes(section.floats)});
-  }
-  return slices;
-}
-
-std::vector<Section> OwnedSections(const parallel::ParameterTable& table,
-                                   const optim::ShardPlan& plan, std::span<float> params,
-                                   optim::Optimizer& optimizer) {
-  std::vector<Section> sections;
+std::vector<rank::Section> OwnedSections(const parallel::ParameterTable& table,
+                                         const optim::ShardPlan& plan, std::span<float> params,
+                                         optim::Optimizer& optimizer) {
+  std::vector<rank::Section> sections;
   for (const Interval& own : plan.OwnIntervals()) {
     for (const Piece& piece : parallel::PiecesOfRange(table, own)) {
       if (piece.replicated && table.tensor_rank != 0) continue;
@@ -60,9 +56,9 @@ std::vector<Section> OwnedSections(const parallel::ParameterTable& table,
   return sections;
 }
 
-std::vector<Section> NeededSections(const parallel::ParameterTable& table, std::span<float> params,
-                                    optim::Optimizer* optimizer) {
-  std::vector<Section> sections;
+std::vector<rank::Section> NeededSections(const parallel::ParameterTable& table,
+                                          std::span<float> params, optim::Optimizer* optimizer) {
+  std::vector<rank::Section> sections;
   for (const Piece& piece : parallel::PiecesOfRange(table, {0, table.size})) {
     AddParameter(piece, params, &sections);
   }

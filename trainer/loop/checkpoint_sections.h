@@ -8,33 +8,24 @@
 #include <string_view>
 #include <vector>
 
-#include "checkpoint/box.h"
-#include "checkpoint/shard.h"
+#include "rank/checkpoint/section.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/shard_plan.h"
 #include "trainer/parallel/parameter_table.h"
 
 namespace muster::trainer::loop {
 
-struct Section {
-  checkpoint::Box box;
-  std::span<float> floats;
-};
-
 // Whether a checkpoint's tensor is a moment, not a parameter.
 bool IsMoment(std::string_view tensor);
 
-// The sections as the bytes a shard is made of.
-std::vector<checkpoint::Slice> SlicesOf(const std::vector<Section>& sections);
-
 // What this rank writes: its shares, so that over all ranks every box is written once; replicated
 // parameters come from tensor rank 0.
-std::vector<Section> OwnedSections(const parallel::ParameterTable& table,
-                                   const optim::ShardPlan& plan, std::span<float> params,
-                                   optim::Optimizer& optimizer);
+std::vector<rank::Section> OwnedSections(const parallel::ParameterTable& table,
+                                         const optim::ShardPlan& plan, std::span<float> params,
+                                         optim::Optimizer& optimizer);
 
 // What this rank needs: all its parameters, and the moments it updates (none without optimizer).
-std::vector<Section> NeededSections(const parallel::ParameterTable& table, std::span<float> params,
-                                    optim::Optimizer* optimizer);
+std::vector<rank::Section> NeededSections(const parallel::ParameterTable& table,
+                                          std::span<float> params, optim::Optimizer* optimizer);
 
 }  // namespace muster::trainer::loop

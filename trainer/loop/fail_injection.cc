@@ -12,7 +12,7 @@
 namespace muster::trainer::loop {
 
 void FailInjection::MaybeFail(int rank_now, uint64_t step_now, uint64_t attempt_now,
-                              std::optional<FillMoment> at_now) const {
+                              std::optional<rank::FillMoment> at_now) const {
   if (how == How::kFlip || at_now != at || !IsTime(rank_now, step_now, attempt_now)) return;
   std::fprintf(stderr, "muster-train: MUSTER_TEST_FAIL: rank %d fails in step %llu\n", rank_now,
                static_cast<unsigned long long>(step_now));
@@ -74,11 +74,11 @@ absl::StatusOr<FailInjection> ParseFailInjection(const std::string& text) {
       seen |= 1;
     } else if (key == "at") {
       if (value == "half_copied") {
-        result.at = FillMoment::kHalfCopied;
+        result.at = rank::FillMoment::kHalfCopied;
       } else if (value == "copied") {
-        result.at = FillMoment::kCopied;
+        result.at = rank::FillMoment::kCopied;
       } else if (value == "sealed") {
-        result.at = FillMoment::kSealed;
+        result.at = rank::FillMoment::kSealed;
       } else {
         return bad;
       }

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "trainer/loop/background_save.h"
+#include "rank/checkpoint/background_save.h"
 
 namespace muster::trainer::loop {
 
@@ -23,11 +23,11 @@ struct FailInjection {
   uint64_t step = 0;
   How how = How::kExit1;
   std::optional<uint64_t> attempt;
-  std::optional<FillMoment> at = {};  // nullopt: in the update
+  std::optional<rank::FillMoment> at = {};  // nullopt: in the update
 
   // Fails if now is the time, and it is no flip.
   void MaybeFail(int rank_now, uint64_t step_now, uint64_t attempt_now,
-                 std::optional<FillMoment> at_now = std::nullopt) const;
+                 std::optional<rank::FillMoment> at_now = std::nullopt) const;
   // Flips a bit if now is the time for that.
   void MaybeFlip(int rank_now, uint64_t step_now, uint64_t attempt_now,
                  std::span<float> params) const;

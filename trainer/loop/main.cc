@@ -13,6 +13,7 @@
 
 #include "checkpoint/file_system.h"
 #include "common/status.h"
+#include "rank/checkpoint/agree.h"
 #include "trainer/collective/in_process/in_process.h"
 #include "trainer/collective/mpi/mpi_collective.h"
 #include "trainer/kernels/cpu/flush_denormals.h"
@@ -110,7 +111,7 @@ int Run(const RunFlags& flags) {
   if (!world.ok()) std::_Exit(Fail(world.status()));
   const absl::StatusOr<TrainingResult> result =
       RunTraining(*options, **world, link->get(), checkpoint::PosixFiles());
-  if (!result.ok() && !SaidByAll(result.status())) std::_Exit(Fail(result.status()));
+  if (!result.ok() && !rank::SaidByAll(result.status())) std::_Exit(Fail(result.status()));
   int code = result.ok() ? (result->stopped ? kExitStopped : 0) : ExitCode(result.status());
   // On every rank: whichever the worker sees end first must have said why.
   if (!result.ok()) Problem(std::string(result.status().message()));

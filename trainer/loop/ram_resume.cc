@@ -7,6 +7,7 @@
 
 #include "checkpoint/shard.h"
 #include "common/status.h"
+#include "rank/checkpoint/agree.h"
 #include "trainer/loop/checkpoint_sections.h"
 #include "trainer/parallel/flat_range.h"
 
@@ -16,6 +17,13 @@ namespace {
 using checkpoint::CheckpointId;
 using checkpoint::ShardDigest;
 using parallel::Interval;
+using rank::Agree;
+using rank::Console;
+using rank::FoundSlot;
+using rank::FromFirst;
+using rank::RankSlots;
+using rank::SaidByAll;
+using rank::Section;
 
 // What one rank tells of one of its slots.
 struct Offer {
@@ -51,8 +59,8 @@ class Restore {
   void CopyOwn(std::span<const std::byte> image) {
     for (size_t i = 0; i < layout_.pieces.size(); ++i) {
       const checkpoint::Piece& piece = layout_.pieces[i];
-      const auto floats = std::as_writable_bytes(own_[layout_.source[i]].floats);
-      if (!floats.empty()) std::memcpy(floats.data(), image.data() + piece.begin, floats.size());
+      const std::span<std::byte> bytes = own_[layout_.source[i]].bytes;
+      if (!bytes.empty()) std::memcpy(bytes.data(), image.data() + piece.begin, bytes.size());
     }
   }
 

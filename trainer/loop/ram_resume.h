@@ -26,9 +26,9 @@
 
 #include "absl/status/statusor.h"
 #include "checkpoint/store.h"
-#include "trainer/loop/console.h"
+#include "rank/checkpoint/console.h"
+#include "rank/checkpoint/rank_slots.h"
 #include "trainer/loop/rank_groups.h"
-#include "trainer/loop/rank_slots.h"
 #include "trainer/loop/resume.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/shard_plan.h"
@@ -56,7 +56,7 @@ constexpr uint32_t kRamResumesMax = 2;
 // the target may hold garbage then. `stored`: the newest checkpoint on storage, as rank 0 knows it.
 // Errors: a broken collective only.
 absl::StatusOr<std::optional<RamResumed>> LoadFromSlots(
-    const RankSlots& slots, uint64_t attempt, std::optional<checkpoint::CheckpointId> stored,
-    const RestoreTarget& target, RankGroups& groups, const Console& console);
+    const rank::RankSlots& slots, uint64_t attempt, std::optional<checkpoint::CheckpointId> stored,
+    const RestoreTarget& target, RankGroups& groups, const rank::Console& console);
 
 }  // namespace muster::trainer::loop

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,13 +29,5 @@ struct RankGroups {
 // or the mesh has axes this trainer does not know.
 absl::StatusOr<RankGroups> MakeRankGroups(const parallel::Mesh& mesh, collective::Collective& world,
                                           collective::CollectiveRing* ring = nullptr);
-
-// Every rank gives its status; all get ok, or the failure of the lowest failing rank, named. One
-// line for people then comes from one rank: see SaidByAll.
-absl::Status Agree(collective::Collective& world, const absl::Status& mine);
-bool SaidByAll(const absl::Status& status);
-
-// What rank 0 gave.
-absl::StatusOr<std::string> FromFirst(collective::Collective& world, const std::string& text);
 
 }  // namespace muster::trainer::loop

@@ -8,6 +8,7 @@
 
 #include "checkpoint/fingerprint.h"
 #include "common/status.h"
+#include "rank/checkpoint/agree.h"
 
 namespace muster::trainer::loop {
 namespace {
@@ -64,7 +65,7 @@ uint64_t HashOfReplica(const std::vector<uint64_t>& fingerprints) {
 
 absl::Status CompareReplicas(const parallel::ParameterTable& table,
                              const std::vector<uint64_t>& mine, uint64_t step,
-                             const RankGroups& groups, const Console& console) {
+                             const RankGroups& groups, const rank::Console& console) {
   if (groups.data->size() < 2) return absl::OkStatus();
   MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<uint64_t>> all,
                           Gather(*groups.world, {HashOfReplica(mine)}));
@@ -75,7 +76,7 @@ absl::Status CompareReplicas(const parallel::ParameterTable& table,
 
 absl::Status CompareHashes(const parallel::ParameterTable& table, const std::vector<uint64_t>& mine,
                            const std::vector<uint64_t>& hashes, uint64_t step,
-                           const RankGroups& groups, const Console& console) {
+                           const RankGroups& groups, const rank::Console& console) {
   const auto replicas = static_cast<size_t>(groups.data->size());
   // Every rank judges every group of replicas, so all agree without another word.
   std::vector<int> odd, unclear;
@@ -123,7 +124,7 @@ absl::Status CompareHashes(const parallel::ParameterTable& table, const std::vec
         "says which are right; the job goes on from its last save on storage, test their machines",
         step, fmt::join(unclear, ", "), NamesOf(table, mine, details[other]));
   }
-  return Agree(*groups.world, mismatch);
+  return rank::Agree(*groups.world, mismatch);
 }
 
 }  // namespace muster::trainer::loop

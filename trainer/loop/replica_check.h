@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "trainer/loop/console.h"
+#include "rank/checkpoint/console.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/parallel/parameter_table.h"
 
@@ -35,11 +35,11 @@ uint64_t HashOfReplica(const std::vector<uint64_t>& fingerprints);
 // (SaidByAll), naming both.
 absl::Status CompareHashes(const parallel::ParameterTable& table, const std::vector<uint64_t>& mine,
                            const std::vector<uint64_t>& hashes, uint64_t step,
-                           const RankGroups& groups, const Console& console);
+                           const RankGroups& groups, const rank::Console& console);
 
 // The same, when the hashes are not known yet. Collective over the world: a small all-gather.
 absl::Status CompareReplicas(const parallel::ParameterTable& table,
                              const std::vector<uint64_t>& mine, uint64_t step,
-                             const RankGroups& groups, const Console& console);
+                             const RankGroups& groups, const rank::Console& console);
 
 }  // namespace muster::trainer::loop

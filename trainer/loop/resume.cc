@@ -9,6 +9,7 @@
 #include "checkpoint/store.h"
 #include "checkpoint/verify.h"
 #include "common/status.h"
+#include "rank/checkpoint/agree.h"
 #include "trainer/loop/model_json.h"
 
 namespace muster::trainer::loop {
@@ -19,6 +20,11 @@ using checkpoint::CheckpointState;
 using checkpoint::Permitted;
 using checkpoint::ResumeChoice;
 using checkpoint::ResumePoint;
+using rank::Agree;
+using rank::Console;
+using rank::FromFirst;
+using rank::SaidByAll;
+using rank::Section;
 
 // Rank 0's side: offers candidates, newest first.
 class Candidates {
@@ -92,7 +98,7 @@ absl::Status LoadOwn(const std::string& folder, const checkpoint::Manifest& mani
   const bool fresh_moments = from_init && !HasMoments(manifest);
   for (const Section& section : sections) {
     if (fresh_moments && IsMoment(section.box.tensor)) continue;
-    requests.push_back({section.box, std::as_writable_bytes(section.floats)});
+    requests.push_back({section.box, section.bytes});
   }
   return checkpoint::Load(folder, manifest, requests, files).status();
 }

@@ -13,8 +13,8 @@
 #include "checkpoint/file_system.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/resume.h"
+#include "rank/checkpoint/console.h"
 #include "trainer/loop/checkpoint_sections.h"
-#include "trainer/loop/console.h"
 #include "trainer/loop/rank_groups.h"
 
 namespace muster::trainer::loop {
@@ -45,8 +45,8 @@ std::optional<checkpoint::CheckpointId> NewestStored(const ResumeRequest& reques
 // Collective over the world; the same on every rank. nullopt: nothing to go on from, `sections` are
 // untouched. Errors: kDataLoss when there are checkpoints and none is whole.
 absl::StatusOr<std::optional<Resumed>> LoadNewest(const ResumeRequest& request,
-                                                  const std::vector<Section>& sections,
-                                                  RankGroups& groups, const Console& console,
+                                                  const std::vector<rank::Section>& sections,
+                                                  RankGroups& groups, const rank::Console& console,
                                                   checkpoint::FileSystem& files);
 
 // Collective over the world: the number of an attempt that nobody numbered, one above the highest

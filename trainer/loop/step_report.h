@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "trainer/loop/fill_report.h"
+#include "rank/checkpoint/fill_report.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/optim/shard_plan.h"
 
@@ -18,7 +18,7 @@ struct StepReport {
   uint64_t written = 0;         // CheckpointSaver::WrittenStep
   bool time_is_up = false;      // SaveCadence::TimeIsUp; that of rank 0 counts
   uint64_t weights = 0;         // HashOfReplica, when replicas are compared in this step
-  FillReport fill;              // CheckpointSaver::ReportFill
+  rank::FillReport fill;        // CheckpointSaver::ReportFill
   double seconds = 0;           // the step before took
   std::vector<double> losses;   // sum of nats, per micro-batch of this rank
   std::vector<double> squares;  // of this rank's gradient blocks, its shares in bucket order
@@ -30,7 +30,7 @@ struct StepSummary {
   bool written = false;  // every rank is through with its oldest save
   bool time_is_up = false;
   std::vector<uint64_t> weights;  // of every rank
-  FillSummary fill;
+  rank::FillSummary fill;
   double seconds = 0;    // the step before took, at the slowest rank
   double loss_sum = 0;   // nats, micro-batches added in global order
   double grad_norm = 0;  // blocks added in flat order, tensor rank by tensor rank

@@ -34,8 +34,8 @@ absl::StatusOr<TrainedModel> LoadTrainedModel(const std::string& path, int batch
   const parallel::ParameterTable& table = trained.model->table();
   trained.params = kernels::cpu::AlignedFloats(table.size);
   std::vector<checkpoint::Request> requests;
-  for (const Section& section : NeededSections(table, trained.params.span(), nullptr)) {
-    requests.push_back({section.box, std::as_writable_bytes(section.floats)});
+  for (const rank::Section& section : NeededSections(table, trained.params.span(), nullptr)) {
+    requests.push_back({section.box, section.bytes});
   }
   MUSTER_RETURN_IF_ERROR(checkpoint::Load(trained.folder, trained.manifest, requests).status());
   return trained;

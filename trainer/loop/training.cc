@@ -9,24 +9,25 @@
 #include "checkpoint/store.h"
 #include "common/status.h"
 #include "dataset/dataset.h"
+#include "rank/checkpoint/agree.h"
+#include "rank/checkpoint/checkpoint_saver.h"
+#include "rank/checkpoint/ram_cadence.h"
+#include "rank/checkpoint/save_cadence.h"
+#include "rank/checkpoint/stopwatch.h"
 #include "trainer/collective/noted.h"
 #include "trainer/data/batches.h"
 #include "trainer/kernels/cpu/aligned_floats.h"
 #include "trainer/kernels/cpu/flush_denormals.h"
-#include "trainer/loop/checkpoint_saver.h"
 #include "trainer/loop/checkpoint_sections.h"
 #include "trainer/loop/evaluation.h"
 #include "trainer/loop/model_json.h"
-#include "trainer/loop/ram_cadence.h"
 #include "trainer/loop/ram_resume.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/loop/replica_check.h"
 #include "trainer/loop/resume.h"
 #include "trainer/loop/run_counters.h"
-#include "trainer/loop/save_cadence.h"
 #include "trainer/loop/status_page.h"
 #include "trainer/loop/step_report.h"
-#include "trainer/loop/stopwatch.h"
 #include "trainer/loop/weight_fingerprints.h"
 #include "trainer/model/init.h"
 #include "trainer/model/model.h"
@@ -72,7 +73,7 @@ class Training {
   }
   absl::Status BeginSave(const std::string& next);
   void MaybeSaveInRam();
-  std::vector<Section> Owned() {
+  std::vector<rank::Section> Owned() {
     return OwnedSections(model_->table(), plan_, params_.span(), *optimizer_);
   }
   absl::Status FinishSaves(bool all);
@@ -88,7 +89,7 @@ class Training {
   collective::CollectiveRing* ring() const { return link_ == nullptr ? nullptr : link_->ring(); }
   bool last() const { return step_ >= config_.steps; }
   double Now() const { return options_.seconds ? options_.seconds() : clock_.Seconds(); }
-  const Console& console() const { return options_.console; }
+  const rank::Console& console() const { return options_.console; }
   void Say(const std::string& line) const {
     if (groups_.first()) console().out(line);
   }
@@ -100,7 +101,7 @@ class Training {
   collective::Collective& world_;
   checkpoint::FileSystem& files_;
   StatusPage page_;
-  const Stopwatch clock_;
+  const rank::Stopwatch clock_;
 
   RankGroups groups_;
   std::unique_ptr<data::Batches> batches_;
@@ -110,11 +111,11 @@ class Training {
   kernels::cpu::AlignedFloats params_;
   std::unique_ptr<optim::GradientReducer> reducer_;
   std::unique_ptr<optim::Optimizer> optimizer_;
-  std::unique_ptr<RankSlots> slots_;
+  std::unique_ptr<rank::RankSlots> slots_;
   checkpoint::SlotFile went_on_from_;  // until a step beyond it is finished
-  std::unique_ptr<CheckpointSaver> saver_;
-  SaveCadence durable_cadence_;
-  RamCadence ram_cadence_;
+  std::unique_ptr<rank::CheckpointSaver> saver_;
+  rank::SaveCadence durable_cadence_;
+  rank::RamCadence ram_cadence_;
 
   uint64_t attempt_ = 1;
   uint64_t step_ = 0;  // finished
@@ -137,13 +138,13 @@ absl::Status Training::SetUp() {
   kernels::cpu::FlushDenormals();
   page_.fields.target_steps = config_.steps;
   page_.Enter(MUSTER_PHASE_INIT);
-  MUSTER_RETURN_IF_ERROR(Agree(
+  MUSTER_RETURN_IF_ERROR(rank::Agree(
       world_, link_ == nullptr ? absl::OkStatus() : link_->Hello(world_.rank(), world_.size())));
   absl::StatusOr<RankGroups> groups = MakeRankGroups(config_.mesh, world_, ring());
-  MUSTER_RETURN_IF_ERROR(Agree(world_, groups.status()));
+  MUSTER_RETURN_IF_ERROR(rank::Agree(world_, groups.status()));
   groups_ = *std::move(groups);
-  MUSTER_RETURN_IF_ERROR(Agree(world_, OpenData()));
-  MUSTER_RETURN_IF_ERROR(Agree(world_, MakeModel()));
+  MUSTER_RETURN_IF_ERROR(rank::Agree(world_, OpenData()));
+  MUSTER_RETURN_IF_ERROR(rank::Agree(world_, MakeModel()));
   return ChooseAttempt();
 }
 
@@ -179,28 +180,28 @@ absl::Status Training::ChooseAttempt() {
   } else {
     MUSTER_ASSIGN_OR_RETURN(attempt_, NextAttempt(options_.checkpoints, groups_, files_));
   }
-  slots_ = std::make_unique<RankSlots>(
+  slots_ = std::make_unique<rank::RankSlots>(
       options_.vault,
       checkpoint::SlotId{options_.job_uid, 0, 0, static_cast<uint32_t>(world_.rank()),
                          static_cast<uint32_t>(world_.size())});
-  SaverOptions saver{
+  rank::SaverOptions how{
       options_.checkpoints, options_.job_uid,         attempt_,
       config_.keep,         config_.keep_every_steps, options_.save_patience_seconds};
   if (options_.fail.has_value()) {
-    saver.at = [this](uint64_t step, FillMoment moment) {
+    how.at = [this](uint64_t step, rank::FillMoment moment) {
       options_.fail->MaybeFail(world_.rank(), step, attempt_, moment);
     };
   }
-  saver_ = std::make_unique<CheckpointSaver>(saver, groups_, *slots_, link_, console(), files_);
+  saver_ = std::make_unique<rank::CheckpointSaver>(how, world_, *slots_, link_, console(), files_);
   return absl::OkStatus();
 }
 
 absl::Status Training::Start() {
   page_.Enter(MUSTER_PHASE_LOAD);
-  const Stopwatch watch;
+  const rank::Stopwatch watch;
   MUSTER_ASSIGN_OR_RETURN(const std::optional<Resumed> resumed, Load());
   if (resumed.has_value()) {
-    MUSTER_RETURN_IF_ERROR(Agree(world_, TakeOver(*resumed)));
+    MUSTER_RETURN_IF_ERROR(rank::Agree(world_, TakeOver(*resumed)));
   } else {
     model::InitParameters(model_config_, model_->table(), config_.seed, params_.span());
     Say("starting from random weights");
@@ -229,7 +230,7 @@ absl::StatusOr<std::optional<Resumed>> Training::Load() {
     return CheckFingerprints(manifest.run.extra_json, whole);
   };
   std::vector<checkpoint::Box> boxes;
-  for (const Section& section : Owned()) boxes.push_back(section.box);
+  for (const rank::Section& section : Owned()) boxes.push_back(section.box);
   MUSTER_ASSIGN_OR_RETURN(
       const checkpoint::ShardLayout layout,
       checkpoint::LayOutShard(checkpoint::WriterName(static_cast<uint64_t>(world_.rank())), boxes));
@@ -277,7 +278,7 @@ absl::Status Training::TakeOver(const Resumed& resumed) {
 }
 
 absl::Status Training::Step() {
-  const Stopwatch watch;
+  const rank::Stopwatch watch;
   const uint64_t number = step_ + 1;
   page_.Enter(MUSTER_PHASE_STEP);
   const double target_tokens =
@@ -329,10 +330,10 @@ absl::Status Training::Step() {
   if (step_ > first_step_) ram_cadence_.Take(summary.seconds, summary.fill.seconds);
   loss_ = summary.loss_sum / target_tokens;
   if (!std::isfinite(summary.grad_norm) || !std::isfinite(loss_)) {
-    return Agree(world_,
-                 FailedPrecondition("step {}: loss {} and gradient norm {} are not finite; lower "
-                                    "train.optimizer.lr or lengthen warmup_steps, and resume",
-                                    number, loss_, summary.grad_norm));
+    return rank::Agree(
+        world_, FailedPrecondition("step {}: loss {} and gradient norm {} are not finite; lower "
+                                   "train.optimizer.lr or lengthen warmup_steps, and resume",
+                                   number, loss_, summary.grad_norm));
   }
   const double stall = WaitCopied();
   const double lr = optim::LearningRate(config_.schedule, number);
@@ -385,7 +386,7 @@ absl::Status Training::Evaluate() {
 }
 
 double Training::WaitCopied() {
-  const Stopwatch watch;
+  const rank::Stopwatch watch;
   saver_->WaitCopied();
   const double seconds = watch.Seconds();
   page_.fields.checkpoint_seconds += seconds;
@@ -393,7 +394,7 @@ double Training::WaitCopied() {
 }
 
 absl::Status Training::BeginSave(const std::string& next) {
-  const Stopwatch watch;
+  const rank::Stopwatch watch;
   page_.Enter(MUSTER_PHASE_SAVE);
   // Before, so that what a broken machine made of the weights is never saved.
   const std::vector<uint64_t> local = LocalFingerprints(model_->table(), params_.span());
@@ -413,14 +414,14 @@ absl::Status Training::BeginSave(const std::string& next) {
 
 void Training::MaybeSaveInRam() {
   if (!ram_cadence_.Due(step_) || !saver_->CanSaveInRam()) return;
-  const Stopwatch watch;
+  const rank::Stopwatch watch;
   saver_->BeginInRam(step_, StateOfRun(), Owned());
   ram_cadence_.NoteBegun(step_);
   page_.fields.checkpoint_seconds += watch.Seconds();
 }
 
 absl::Status Training::FinishSaves(bool all) {
-  const Stopwatch watch;
+  const rank::Stopwatch watch;
   MUSTER_RETURN_IF_ERROR(all ? saver_->FinishAll() : saver_->Finish());
   page_.fields.checkpoint_seconds += watch.Seconds();
   page_.Publish();
@@ -428,7 +429,7 @@ absl::Status Training::FinishSaves(bool all) {
 }
 
 absl::StatusOr<bool> Training::SaveForSure(double seconds) {
-  const Stopwatch watch;
+  const rank::Stopwatch watch;
   page_.Enter(MUSTER_PHASE_SAVE);
   while (true) {
     if (begun_step_ != step_ && loaded_step_ != step_) {
@@ -472,9 +473,10 @@ absl::StatusOr<TrainingResult> Training::Run() {
                                                               : options_.final_save_seconds));
   page_.Enter(MUSTER_PHASE_IDLE);
   if (!committed && !stopped) {
-    return Agree(world_, Unavailable("the last checkpoint (step {}) could not be committed in "
-                                     "{:.0f} s; make room in {} and resume the job",
-                                     step_, options_.final_save_seconds, options_.checkpoints));
+    return rank::Agree(world_,
+                       Unavailable("the last checkpoint (step {}) could not be committed in "
+                                   "{:.0f} s; make room in {} and resume the job",
+                                   step_, options_.final_save_seconds, options_.checkpoints));
   }
   if (!committed && groups_.first()) {
     console().problem(fmt::format("stopping without a checkpoint of step {}", step_));

@@ -21,12 +21,12 @@
 #include "absl/status/statusor.h"
 #include "checkpoint/file_system.h"
 #include "checkpoint/resume.h"
+#include "rank/checkpoint/console.h"
+#include "rank/checkpoint/rank_slots.h"
 #include "trainer/collective/collective.h"
 #include "trainer/loop/config.h"
-#include "trainer/loop/console.h"
 #include "trainer/loop/fail_injection.h"
 #include "trainer/loop/rank_link.h"
-#include "trainer/loop/rank_slots.h"
 
 namespace muster::trainer::loop {
 
@@ -36,7 +36,7 @@ struct TrainingOptions {
   std::string job_uid;
   std::optional<uint64_t> attempt;  // nullopt: one more than any in the folder
   std::optional<std::vector<checkpoint::Permitted>> permitted;  // see ResumeRequest
-  VaultOptions vault;
+  rank::VaultOptions vault;
   bool verify_data = true;  // read all data once and compare the digests; one rank per node
   std::optional<FailInjection> fail;
   std::function<double()> seconds =
@@ -44,7 +44,7 @@ struct TrainingOptions {
   double final_save_seconds = 180;   // how long the last save is tried
   double stop_save_seconds = 60;     // the same, when told to stop
   double save_patience_seconds = 5;  // how long a save waits for an earlier one
-  Console console;
+  rank::Console console;
 };
 
 struct TrainingResult {

@@ -37,6 +37,8 @@ std::string OperationName(uint16_t operation) {
       return "send";
     case MUSTER_COLLECTIVE_RECEIVE:
       return "receive";
+    case MUSTER_COLLECTIVE_ALL_TO_ALL:
+      return "all-to-all";
     default:
       return fmt::format("operation {}", operation);
   }

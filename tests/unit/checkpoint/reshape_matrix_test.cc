@@ -16,7 +16,7 @@
 namespace muster::checkpoint {
 namespace {
 
-using trainer::loop::Section;
+using rank::Section;
 using trainer::optim::Optimizer;
 using trainer::optim::ShardPlan;
 using trainer::parallel::Interval;
@@ -240,7 +240,7 @@ class Ranks {
     int64_t step = 77;
     for (size_t rank = 0; rank < ranks_.size(); ++rank) {
       ranks_[rank]->Fill(world);
-      std::vector<Slice> slices = trainer::loop::SlicesOf(ranks_[rank]->Owned());
+      std::vector<Slice> slices = rank::SlicesOf(ranks_[rank]->Owned());
       if (rank == 0) slices.push_back({Step(), std::as_bytes(std::span(&step, 1))});
       MUSTER_ASSIGN_OR_RETURN(ShardDigest digest,
                               WriteShard(folder, WriterName(rank), slices, {}, files));
@@ -265,7 +265,7 @@ class Ranks {
       int64_t step = 0;
       std::vector<Request> requests = {{Step(), std::as_writable_bytes(std::span(&step, 1))}};
       for (const Section& section : ranks_[rank]->Needed()) {
-        requests.push_back({section.box, std::as_writable_bytes(section.floats)});
+        requests.push_back({section.box, section.bytes});
       }
       const absl::Status loaded = checkpoint::Load(folder, manifest, requests, files).status();
       if (!loaded.ok()) return fmt::format("rank {}: {}", rank, std::string(loaded.message()));

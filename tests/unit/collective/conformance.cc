@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <random>
 
 #include "trainer/collective/tree_sum.h"
 
@@ -181,6 +183,32 @@ std::string AllGatherBytesKeepsLengths(Collective& group) {
   return "";
 }
 
+// What rank `from` sends rank `to` in a round: often nothing, sometimes much.
+std::vector<std::byte> Parcel(uint64_t seed, int from, int to) {
+  std::mt19937_64 random(seed * 1009 + static_cast<uint64_t>(from) * 31 +
+                         static_cast<uint64_t>(to));
+  const uint64_t largest = std::array<uint64_t, 4>{0, 1, 300, 200'000}[random() % 4];
+  std::vector<std::byte> bytes(random() % (largest + 1));
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  return bytes;
+}
+
+std::string AllToAllBytesGivesEachItsOwn(Collective& group) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    std::vector<std::vector<std::byte>> to;
+    for (int r = 0; r < group.size(); ++r) to.push_back(Parcel(seed, group.rank(), r));
+    const auto from = group.AllToAllBytes(to);
+    EXPECT_THAT_OK(from.status());
+    if (from->size() != to.size()) return fmt::format("seed {}: {} blobs", seed, from->size());
+    for (int r = 0; r < group.size(); ++r) {
+      if ((*from)[static_cast<size_t>(r)] != Parcel(seed, r, group.rank())) {
+        return fmt::format("seed {}: what rank {} sent rank {} differs", seed, r, group.rank());
+      }
+    }
+  }
+  return "";
+}
+
 std::string SplitMakesGroupsByColor(Collective& group) {
   auto child = group.Split(group.rank() % 2);
   EXPECT_THAT_OK(child.status());
@@ -224,6 +252,7 @@ const std::vector<Check>& ConformanceChecks() {
       {"ManyStartedOperationsWaitInAnyOrder", ManyStartedOperationsWaitInAnyOrder},
       {"BroadcastCopiesFromAnyRoot", BroadcastCopiesFromAnyRoot},
       {"AllGatherBytesKeepsLengths", AllGatherBytesKeepsLengths},
+      {"AllToAllBytesGivesEachItsOwn", AllToAllBytesGivesEachItsOwn},
       {"SplitMakesGroupsByColor", SplitMakesGroupsByColor},
       {"GroupsComposeByAlignedHalves", GroupsComposeByAlignedHalves},
   };

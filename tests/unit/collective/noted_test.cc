@@ -69,13 +69,15 @@ TEST(Noted, EachOperationIsOneNoteWithItsBytes) {
     EXPECT_TRUE(group.AllGather(part, all, counts).ok());
     EXPECT_TRUE(group.Broadcast(std::as_writable_bytes(std::span(part)), 0).ok());
     EXPECT_TRUE(group.AllGatherBytes(std::as_bytes(std::span(part))).ok());
+    EXPECT_TRUE(group.AllToAllBytes({std::vector<std::byte>(5), std::vector<std::byte>(2)}).ok());
     EXPECT_TRUE(group.Barrier().ok());
     EXPECT_TRUE(group.Progress().ok());
     EXPECT_TRUE(group.Split(0).ok());
   });
   for (const RecordedRing& ring : rings) {
-    EXPECT_THAT(ring.Text(), ElementsAre("1/2/24/bd", "1/2/24/bd", "2/2/24/swd", "3/2/24/swd",
-                                         "4/2/12/bd", "3/2/12/bd", "5/2/0/bd", "5/2/0/bd"));
+    EXPECT_THAT(ring.Text(),
+                ElementsAre("1/2/24/bd", "1/2/24/bd", "2/2/24/swd", "3/2/24/swd", "4/2/12/bd",
+                            "3/2/12/bd", "8/2/7/bd", "5/2/0/bd", "5/2/0/bd"));
   }
 }
 

@@ -41,19 +41,19 @@ class FakeLink : public RankLink {
     requested.push_back(step);
     return absl::OkStatus();
   }
-  absl::StatusOr<CommitAnswer> PollCommit(uint64_t, int, std::string* reason) override {
+  absl::StatusOr<rank::CommitAnswer> PollCommit(uint64_t, int, std::string* reason) override {
     switch (commits_) {
       case Commits::kPermitted:
-        return CommitAnswer::kPermitted;
+        return rank::CommitAnswer::kPermitted;
       case Commits::kNeverAnswered:
-        return CommitAnswer::kPending;
+        return rank::CommitAnswer::kPending;
       case Commits::kRefused:
         *reason = "commit refused: attempt 1 has ended";
-        return CommitAnswer::kRefused;
+        return rank::CommitAnswer::kRefused;
       case Commits::kPermittedLate:
-        return ++polls_ % 3 == 0 ? CommitAnswer::kPermitted : CommitAnswer::kPending;
+        return ++polls_ % 3 == 0 ? rank::CommitAnswer::kPermitted : rank::CommitAnswer::kPending;
     }
-    return CommitAnswer::kPending;
+    return rank::CommitAnswer::kPending;
   }
   absl::Status CommitDone(uint64_t step, const std::string&, uint64_t) override {
     done.push_back(step);

@@ -12,6 +12,7 @@
 #include "checkpoint/store.h"
 #include "interchange/export.h"
 #include "interchange/import.h"
+#include "rank/checkpoint/agree.h"
 #include "tests/unit/loop/job.h"
 #include "trainer/loop/checkpoint_sections.h"
 #include "trainer/loop/rank_groups.h"
@@ -69,7 +70,7 @@ TEST(Integrity, TheOddOneOutIsNamedAndNothingOfItIsSaved) {
       if (rank == odd) {
         EXPECT_THAT(said, AllOf(HasSubstr("silent data corruption"), HasSubstr("step 4"),
                                 HasSubstr("rank " + std::to_string(odd)), HasSubstr(".weight")));
-        EXPECT_FALSE(SaidByAll(status));
+        EXPECT_FALSE(rank::SaidByAll(status));
       } else {
         EXPECT_EQ(said.find("silent data corruption"), std::string::npos) << said;
       }
@@ -87,7 +88,7 @@ TEST(Integrity, OfTwoThatDifferNeitherIsPreferred) {
   job.fail = Flip(1, 2);
   const JobOutcome outcome = RunJob(job);
   for (const auto& rank : outcome.ranks) {
-    EXPECT_TRUE(SaidByAll(rank.status())) << rank.status();
+    EXPECT_TRUE(rank::SaidByAll(rank.status())) << rank.status();
     EXPECT_THAT(std::string(rank.status().message()),
                 AllOf(HasSubstr("ranks 0, 1 hold different weights"), HasSubstr("no majority")));
   }

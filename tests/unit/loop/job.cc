@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <mutex>
@@ -16,17 +15,6 @@
 #include "trainer/collective/in_process/in_process.h"
 
 namespace muster::trainer::loop {
-
-TempFolder::TempFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "muster-loop-XXXXXX").string();
-  EXPECT_NE(mkdtemp(name.data()), nullptr);
-  path_ = name;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 const std::string& TestData(int text) {
   static auto* folder = new TempFolder;

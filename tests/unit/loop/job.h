@@ -9,23 +9,11 @@
 #include <vector>
 
 #include "checkpoint/file_system.h"
+#include "tests/support/temp_folder.h"
 #include "trainer/loop/rank_link.h"
 #include "trainer/loop/training.h"
 
 namespace muster::trainer::loop {
-
-// A folder that is gone when the test is.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // A prepared dataset (byte tokenizer), made once per test program and text number.
 const std::string& TestData(int text = 0);
@@ -43,7 +31,7 @@ struct Job {
   int keep_every = 0;
   int ram_every = 0;
   int compare_every = 0;
-  std::function<VaultOptions(int rank)> vault = {};  // default: none
+  std::function<rank::VaultOptions(int rank)> vault = {};  // default: none
   int global_batch = 8;
   int micro_batch = 1;
   int layers = 2;

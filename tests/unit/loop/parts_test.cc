@@ -8,7 +8,6 @@
 #include "trainer/loop/fail_injection.h"
 #include "trainer/loop/model_json.h"
 #include "trainer/loop/sampling.h"
-#include "trainer/loop/save_cadence.h"
 #include "trainer/loop/stragglers.h"
 
 namespace muster::trainer::loop {
@@ -59,29 +58,6 @@ TEST(TrainConfig, ReadsWhenToSaveCompareAndKeep) {
   EXPECT_EQ(config->save_every_seconds, 3661.5);
   EXPECT_EQ(config->keep_every_steps, 500u);
   EXPECT_EQ(config->compare_every_steps, 7u);
-}
-
-TEST(SaveCadence, IsDueAtItsStepsAndWhenItsTimeIsUp) {
-  SaveCadence both(10, 60);
-  both.NoteBegun(100);
-  EXPECT_FALSE(both.TimeIsUp(159.9));
-  EXPECT_TRUE(both.TimeIsUp(160));
-  both.NoteBegun(150);
-  EXPECT_FALSE(both.TimeIsUp(160));
-  EXPECT_TRUE(both.Due(20, false));
-  EXPECT_FALSE(both.Due(21, false));
-  EXPECT_TRUE(both.Due(21, true));
-  const SaveCadence never(0, 0);
-  EXPECT_FALSE(never.TimeIsUp(1e9));
-  EXPECT_FALSE(never.Due(20, false));
-}
-
-TEST(SaveCadence, SaysWhenASaveIsTriedAgain) {
-  EXPECT_EQ(SaveCadence(0, 0).NextTry(7, 30), "training goes on, next try after the last step");
-  EXPECT_EQ(SaveCadence(10, 0).NextTry(20, 24), "training goes on, next try at step 24");
-  EXPECT_EQ(SaveCadence(0, 300).NextTry(7, 30), "training goes on, next try within 5m 00s");
-  EXPECT_EQ(SaveCadence(10, 300).NextTry(7, 30),
-            "training goes on, next try at step 10 or within 5m 00s");
 }
 
 TEST(TrainConfig, NamesWhatIsWrong) {

@@ -50,7 +50,7 @@ class RamDamage : public testing::Test {
     job.checkpoints = folder_.path() + "/" + name;
     job.attempt = attempt;
     job.final_save_seconds = 30;
-    job.vault = [this](int) { return VaultOptions{vault_, 1ull << 30, 0, false}; };
+    job.vault = [this](int) { return rank::VaultOptions{vault_, 1ull << 30, 0, false}; };
     return job;
   }
 

@@ -14,7 +14,6 @@
 #include "checkpoint/slot_file.h"
 #include "tests/unit/loop/fake_link.h"
 #include "tests/unit/loop/job.h"
-#include "trainer/loop/ram_cadence.h"
 
 namespace muster::trainer::loop {
 namespace {
@@ -82,9 +81,9 @@ class RamResumeTest : public testing::Test {
   std::string vault() const { return vault_; }
   std::string checkpoints(const std::string& name) const { return folder_.path() + "/" + name; }
 
-  std::function<VaultOptions(int)> Vault(uint64_t since = 0) const {
+  std::function<rank::VaultOptions(int)> Vault(uint64_t since = 0) const {
     return [folder = vault(), since](int) {
-      return VaultOptions{folder, 1ull << 30, since, false};
+      return rank::VaultOptions{folder, 1ull << 30, since, false};
     };
   }
 
@@ -313,7 +312,7 @@ TEST_F(FourRanks, AnotherMeshGoesOnFromStorage) {
 TEST_F(FourRanks, WithoutRoomOnOneNodeEverybodySavesToStorageAlone) {
   job_.save_every = 3;
   job_.vault = [this](int rank) {
-    return VaultOptions{vault(), rank == 2 ? 1000 : 1ull << 30, 0, false};
+    return rank::VaultOptions{vault(), rank == 2 ? 1000 : 1ull << 30, 0, false};
   };
   job_.checkpoints = checkpoints("run");
   const JobOutcome outcome = RunJob(job_);
@@ -401,29 +400,6 @@ TEST_F(FourRanks, AtEveryMomentThereIsAStepThatEveryRankHolds) {
   EXPECT_GT(newest, 40u);
   std::printf("[ moments  ] %llu looks, each found a step that all four ranks hold\n",
               static_cast<unsigned long long>(moments));
-}
-
-TEST(RamCadence, GivenInStepsItIsThat) {
-  RamCadence cadence(3);
-  EXPECT_TRUE(cadence.Due(3));
-  EXPECT_FALSE(cadence.Due(4));
-  EXPECT_TRUE(cadence.Due(6));
-}
-
-TEST(RamCadence, AdaptedItCostsOnePercentAtMost) {
-  RamCadence cadence(0);
-  EXPECT_FALSE(cadence.Due(1));
-  cadence.Take(2.0, 0);
-  EXPECT_FALSE(cadence.Due(1));
-  cadence.Take(2.0, 0);
-  EXPECT_TRUE(cadence.Due(2)) << "the first save measures";
-  cadence.NoteBegun(2);
-  cadence.Take(2.0, 0.1);
-  EXPECT_EQ(cadence.every(), 5u);
-  EXPECT_FALSE(cadence.Due(6));
-  EXPECT_TRUE(cadence.Due(7));
-  for (int i = 0; i < 100; ++i) cadence.Take(2.0, 0.01);
-  EXPECT_EQ(cadence.every(), 1u);
 }
 
 }  // namespace

@@ -5,9 +5,10 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/store.h"
-#include "tests/unit/loop/failing_files.h"
+#include "rank/checkpoint/agree.h"
 #include "tests/unit/loop/fake_link.h"
 #include "tests/unit/loop/job.h"
+#include "tests/unit/rank_checkpoint/failing_files.h"
 #include "trainer/loop/rank_groups.h"
 
 namespace muster::trainer::loop {
@@ -50,7 +51,7 @@ class Recovery : public testing::Test {
 
 TEST_F(Recovery, AFailedSaveIsALineAndIsTriedAgainAtTheNextOne) {
   Job job = SavingJob();
-  FailingFiles files("step-0000000002");
+  rank::FailingFiles files("step-0000000002");
   job.files = [&](int rank) -> checkpoint::FileSystem* {
     return rank == 1 ? static_cast<checkpoint::FileSystem*>(&files) : &checkpoint::PosixFiles();
   };
@@ -66,7 +67,7 @@ TEST_F(Recovery, AFailedSaveIsALineAndIsTriedAgainAtTheNextOne) {
 
 TEST_F(Recovery, ALastSaveThatCannotSucceedIsAnError) {
   Job job = SavingJob();
-  FailingFiles files("step-");
+  rank::FailingFiles files("step-");
   job.files = [&](int) -> checkpoint::FileSystem* { return &files; };
   const JobOutcome outcome = RunJob(job);
   for (const auto& rank : outcome.ranks) {
@@ -74,7 +75,7 @@ TEST_F(Recovery, ALastSaveThatCannotSucceedIsAnError) {
     EXPECT_EQ(rank.status().code(), absl::StatusCode::kUnavailable);
     EXPECT_THAT(std::string(rank.status().message()),
                 HasSubstr("the last checkpoint (step 6) could not be committed"));
-    EXPECT_TRUE(SaidByAll(rank.status()));
+    EXPECT_TRUE(rank::SaidByAll(rank.status()));
   }
 }
 
@@ -90,7 +91,7 @@ TEST_F(Recovery, ADamagedCheckpointIsSteppedOver) {
 
 TEST_F(Recovery, DamageThatOnlyOneRankSeesTakesAllBackToTheOlderOne) {
   Job job = StoppedJob();
-  FailingFiles files("step-0000000005");
+  rank::FailingFiles files("step-0000000005");
   files.damaged = true;
   job.files = [&](int rank) -> checkpoint::FileSystem* {
     return rank == 1 ? static_cast<checkpoint::FileSystem*>(&files) : &checkpoint::PosixFiles();
@@ -234,7 +235,7 @@ TEST_F(Recovery, TheClockOfRankZeroAloneMakesSavesBetweenTheOthers) {
 TEST_F(Recovery, AFailedSaveSaysWhenTimeMakesTheNext) {
   Job job = SavingJob();
   job.save_every_text = "90s";
-  FailingFiles files("step-0000000002");
+  rank::FailingFiles files("step-0000000002");
   job.files = [&](int) -> checkpoint::FileSystem* { return &files; };
   EXPECT_THAT(RunJob(job).problems, Contains(HasSubstr("next try at step 4 or within 90.0 s")));
 }

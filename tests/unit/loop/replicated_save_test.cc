@@ -29,7 +29,7 @@ class ReplicatedSave : public testing::Test {
     job_.ram_every = 1;
     job_.checkpoints = folder_.path() + "/run";
     job_.vault = [this](int) {
-      return VaultOptions{.folder = vault_, .bytes = 1ull << 30, .replicated = true};
+      return rank::VaultOptions{.folder = vault_, .bytes = 1ull << 30, .replicated = true};
     };
   }
   ~ReplicatedSave() override { std::filesystem::remove_all(vault_); }

@@ -10,10 +10,9 @@
 #include <mutex>
 
 #include "checkpoint/store.h"
-#include "tests/unit/loop/failing_files.h"
 #include "tests/unit/loop/fake_link.h"
 #include "tests/unit/loop/job.h"
-#include "trainer/loop/storage_health.h"
+#include "tests/unit/rank_checkpoint/failing_files.h"
 
 namespace muster::trainer::loop {
 namespace {
@@ -24,21 +23,21 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // Files of which some calls wait at a door.
-class DoorFiles : public FailingFiles {
+class DoorFiles : public rank::FailingFiles {
  public:
   // kLink: commits; kCreate: everything that is written, of the steps whose folder has `word`.
   enum class Stands { kCreate, kLink };
   DoorFiles(Stands stands, std::string word)
-      : FailingFiles("no such word"), stands_(stands), word_(std::move(word)) {}
+      : rank::FailingFiles("no such word"), stands_(stands), word_(std::move(word)) {}
 
   absl::StatusOr<std::unique_ptr<checkpoint::WritableFile>> Create(
       const std::string& path) override {
     if (stands_ == Stands::kCreate) WaitAtDoor(path);
-    return FailingFiles::Create(path);
+    return rank::FailingFiles::Create(path);
   }
   absl::Status Link(const std::string& existing, const std::string& name) override {
     if (stands_ == Stands::kLink) WaitAtDoor(name);
-    return FailingFiles::Link(existing, name);
+    return rank::FailingFiles::Link(existing, name);
   }
   void Open() {
     {
@@ -82,22 +81,22 @@ class OpeningLink : public FakeLink {
 };
 
 // One call fails, once or always.
-class OnceFailing : public FailingFiles {
+class OnceFailing : public rank::FailingFiles {
  public:
   enum class Fails { kLink, kSyncAfterLink };
   OnceFailing(Fails fails, std::string word)
-      : FailingFiles("no such word"), fails_(fails), word_(std::move(word)) {}
+      : rank::FailingFiles("no such word"), fails_(fails), word_(std::move(word)) {}
 
   absl::Status Link(const std::string& existing, const std::string& name) override {
     const bool hit = name.find(word_) != std::string::npos && !failed_;
     if (hit && fails_ == Fails::kLink) return Fail(name);
-    const absl::Status linked = FailingFiles::Link(existing, name);
+    const absl::Status linked = rank::FailingFiles::Link(existing, name);
     if (hit) linked_ = true;
     return linked;
   }
   absl::Status SyncFolder(const std::string& path) override {
     if (linked_ && !failed_ && path.find(word_) != std::string::npos) return Fail(path);
-    return FailingFiles::SyncFolder(path);
+    return rank::FailingFiles::SyncFolder(path);
   }
 
  private:
@@ -185,7 +184,7 @@ TEST_F(StorageTrouble, AStandstillAtTheLastSaveIsWaitedFor) {
 
 TEST_F(StorageTrouble, IsToldOnceAndOnceWhenItIsOver) {
   Job job = SavingJob(12);
-  FailingFiles files("step-000000000");  // steps 2 to 8
+  rank::FailingFiles files("step-000000000");  // steps 2 to 8
   FakeLink link(FakeLink::Commits::kPermitted);
   const JobOutcome outcome = Run(job, link, checkpoint::PosixFiles(), files);
   ASSERT_TRUE(outcome.ok()) << outcome.Problems();
@@ -201,7 +200,7 @@ TEST_F(StorageTrouble, IsToldOnceAndOnceWhenItIsOver) {
 TEST_F(StorageTrouble, WhatAFailedSaveHasWrittenIsGone) {
   Job job = SavingJob(6);
   job.final_save_seconds = 0;
-  FailingFiles files("step-");
+  rank::FailingFiles files("step-");
   FakeLink link(FakeLink::Commits::kPermitted);
   const JobOutcome outcome = Run(job, link, checkpoint::PosixFiles(), files);
   EXPECT_FALSE(outcome.ok());
@@ -233,36 +232,12 @@ TEST_F(StorageTrouble, WithoutRoomForSlotsThereIsOneLineUntilThereIsSome) {
   const std::string vault = folder_.path() + "/vault";
   std::filesystem::create_directory(vault);
   FakeLink link(FakeLink::Commits::kPermitted);
-  job.vault = [&](int) { return VaultOptions{vault, 1000, 0, false}; };
+  job.vault = [&](int) { return rank::VaultOptions{vault, 1000, 0, false}; };
   const JobOutcome outcome = Run(job, link, checkpoint::PosixFiles(), checkpoint::PosixFiles());
   ASSERT_TRUE(outcome.ok()) << outcome.Problems();
   ASSERT_EQ(link.troubles.size(), 1u);
   EXPECT_THAT(link.troubles[0], HasSubstr("rank 0: no RAM slots"));
   EXPECT_TRUE(std::filesystem::is_empty(vault));
-}
-
-TEST(StorageHealthTest, ALateSaveIsOneThatTakesLongerThanSavesDo) {
-  FakeLink link(FakeLink::Commits::kPermitted);
-  std::vector<std::string> lines;
-  Console console;
-  console.out = console.problem = [&](const std::string& line) { lines.push_back(line); };
-  StorageHealth health("/ck", &link, console);
-  health.OnItsWay(10, 9);
-  EXPECT_THAT(link.troubles, IsEmpty());
-  health.Committed(10, 30);
-  health.OnItsWay(20, 80);
-  EXPECT_THAT(link.troubles, IsEmpty()) << "saves take half a minute here";
-  health.OnItsWay(20, 91);
-  ASSERT_EQ(link.troubles.size(), 1u);
-  EXPECT_THAT(link.troubles[0], HasSubstr("save of step 20 is on its way for 91 s; is /ck slow"));
-  health.OnItsWay(20, 92);
-  health.Failed(20, "save of step 20 failed: no");
-  EXPECT_EQ(link.troubles.size(), 1u) << "one trouble";
-  health.Committed(30, 200);
-  EXPECT_THAT(link.troubles, ElementsAre(testing::_, ""));
-  health.OnItsWay(40, 91);
-  EXPECT_EQ(link.troubles.size(), 3u) << "what took long in bad times is no measure";
-  EXPECT_EQ(lines.size(), 4u);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "trainer/collective/in_process/in_process.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -18,9 +19,9 @@ using Blob = std::vector<std::byte>;
 
 // Everything the ranks of one group share. All operations are one: give a blob under the next
 // sequence number, look at everyone's.
-class Group {
+class Meeting {
  public:
-  explicit Group(int size) : size_(size), left_(static_cast<size_t>(size), false) {}
+  explicit Meeting(int size) : size_(size), left_(static_cast<size_t>(size), false) {}
 
   int size() const { return size_; }
 
@@ -61,10 +62,10 @@ class Group {
     left_[static_cast<size_t>(rank)] = true;
   }
 
-  std::shared_ptr<Group> Child(uint64_t sequence, int color, int size) {
+  std::shared_ptr<Meeting> Child(uint64_t sequence, int color, int size) {
     absl::MutexLock lock(&mutex_);
-    std::shared_ptr<Group>& child = children_[{sequence, color}];
-    if (child == nullptr) child = std::make_shared<Group>(size);
+    std::shared_ptr<Meeting>& child = children_[{sequence, color}];
+    if (child == nullptr) child = std::make_shared<Meeting>(size);
     return child;
   }
 
@@ -88,7 +89,7 @@ class Group {
   absl::Mutex mutex_;
   std::map<uint64_t, Round> rounds_ ABSL_GUARDED_BY(mutex_);
   std::vector<bool> left_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::pair<uint64_t, int>, std::shared_ptr<Group>> children_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<uint64_t, int>, std::shared_ptr<Meeting>> children_ ABSL_GUARDED_BY(mutex_);
 };
 
 size_t Sum(std::span<const size_t> counts) {
@@ -111,7 +112,7 @@ void SumSlice(const std::vector<Blob>& blobs, size_t offset, std::span<float> ou
 
 class ReduceScatterPending : public Pending {
  public:
-  ReduceScatterPending(std::shared_ptr<Group> group, uint64_t sequence, size_t offset,
+  ReduceScatterPending(std::shared_ptr<Meeting> group, uint64_t sequence, size_t offset,
                        std::span<float> out)
       : group_(std::move(group)), sequence_(sequence), offset_(offset), out_(out) {}
   absl::Status Wait() override {
@@ -122,7 +123,7 @@ class ReduceScatterPending : public Pending {
   }
 
  private:
-  std::shared_ptr<Group> group_;
+  std::shared_ptr<Meeting> group_;
   uint64_t sequence_;
   size_t offset_;
   std::span<float> out_;
@@ -130,7 +131,7 @@ class ReduceScatterPending : public Pending {
 
 class AllGatherPending : public Pending {
  public:
-  AllGatherPending(std::shared_ptr<Group> group, uint64_t sequence, std::span<float> out)
+  AllGatherPending(std::shared_ptr<Meeting> group, uint64_t sequence, std::span<float> out)
       : group_(std::move(group)), sequence_(sequence), out_(out) {}
   absl::Status Wait() override {
     MUSTER_ASSIGN_OR_RETURN(const std::vector<Blob>* blobs, group_->Wait(sequence_));
@@ -148,14 +149,14 @@ class AllGatherPending : public Pending {
   }
 
  private:
-  std::shared_ptr<Group> group_;
+  std::shared_ptr<Meeting> group_;
   uint64_t sequence_;
   std::span<float> out_;
 };
 
 class InProcess : public Collective {
  public:
-  InProcess(std::shared_ptr<Group> group, int rank) : group_(std::move(group)), rank_(rank) {}
+  InProcess(std::shared_ptr<Meeting> group, int rank) : group_(std::move(group)), rank_(rank) {}
   ~InProcess() override { group_->Leave(rank_); }
 
   int rank() const override { return rank_; }
@@ -215,6 +216,34 @@ class InProcess : public Collective {
     return result;
   }
 
+  absl::StatusOr<std::vector<Blob>> AllToAllBytes(const std::vector<Blob>& to) override {
+    CHECK(to.size() == static_cast<size_t>(size()), "{} blobs for {} ranks", to.size(), size());
+    // One blob: where each rank's part ends, then the parts.
+    std::vector<uint64_t> ends;
+    uint64_t end = 0;
+    for (const Blob& one : to) ends.push_back(end += one.size());
+    Blob packed = Copy(std::as_bytes(std::span(ends)));
+    const size_t table = packed.size();
+    packed.reserve(table + end);
+    for (const Blob& one : to) packed.insert(packed.end(), one.begin(), one.end());
+    const uint64_t sequence = Post(std::move(packed));
+    MUSTER_ASSIGN_OR_RETURN(const std::vector<Blob>* blobs, group_->Wait(sequence));
+    std::vector<Blob> result;
+    for (const Blob& blob : *blobs) {
+      uint64_t from_to[2] = {0, 0};
+      const auto me = static_cast<size_t>(rank_);
+      if (me == 0) {
+        std::memcpy(&from_to[1], blob.data(), sizeof(uint64_t));
+      } else {
+        std::memcpy(from_to, blob.data() + (me - 1) * sizeof(uint64_t), sizeof(from_to));
+      }
+      const std::byte* parts = blob.data() + table;
+      result.emplace_back(parts + from_to[0], parts + from_to[1]);
+    }
+    group_->Done(sequence);
+    return result;
+  }
+
   absl::Status Barrier() override { return AllGatherBytes({}).status(); }
 
   absl::StatusOr<std::unique_ptr<Collective>> Split(int color) override {
@@ -247,7 +276,7 @@ class InProcess : public Collective {
           rank_, part, counts[static_cast<size_t>(rank_)]);
   }
 
-  std::shared_ptr<Group> group_;
+  std::shared_ptr<Meeting> group_;
   int rank_;
   uint64_t next_ = 0;
 };
@@ -256,7 +285,7 @@ class InProcess : public Collective {
 
 std::vector<std::unique_ptr<Collective>> MakeInProcessWorld(int size) {
   CHECK(size > 0, "a world of {} ranks", size);
-  auto group = std::make_shared<Group>(size);
+  auto group = std::make_shared<Meeting>(size);
   std::vector<std::unique_ptr<Collective>> world;
   for (int r = 0; r < size; ++r) world.push_back(std::make_unique<InProcess>(group, r));
   return world;

@@ -16,7 +16,9 @@
 namespace muster::trainer::collective {
 namespace {
 
-constexpr size_t kMaxCount = INT_MAX;     // MPI 3 counts are int
+constexpr size_t kMaxCount = INT_MAX;              // MPI 3 counts are int
+constexpr size_t kMessageBytesMax = 256ull << 20;  // of an all-to-all
+constexpr int kAllToAllTag = 1;
 constexpr size_t kSmallAllReduce = 8192;  // floats; below, everyone adds everything itself
 
 absl::Status FromMpi(int code, const char* what) {
@@ -181,6 +183,37 @@ class Mpi : public Collective {
     return blobs;
   }
 
+  absl::StatusOr<std::vector<std::vector<std::byte>>> AllToAllBytes(
+      const std::vector<std::vector<std::byte>>& to) override {
+    CHECK(to.size() == static_cast<size_t>(size_), "{} blobs for {} ranks", to.size(), size_);
+    const auto me = static_cast<size_t>(rank_);
+    std::vector<uint64_t> sent;
+    for (const std::vector<std::byte>& one : to) sent.push_back(one.size());
+    std::vector<uint64_t> received(to.size());
+    MUSTER_MPI(MPI_Alltoall(sent.data(), 1, MPI_UINT64_T, received.data(), 1, MPI_UINT64_T, comm_));
+    std::vector<std::vector<std::byte>> from(to.size());
+    std::vector<MPI_Request> requests;
+    for (size_t i = 1; i < to.size(); ++i) {  // not everybody to rank 0 first
+      const size_t r = (me + to.size() - i) % to.size();
+      from[r].resize(received[r]);
+      MUSTER_RETURN_IF_ERROR(ForEachPart(from[r].size(), [&](size_t begin, int count) {
+        return MPI_Irecv(from[r].data() + begin, count, MPI_BYTE, static_cast<int>(r), kAllToAllTag,
+                         comm_, &requests.emplace_back());
+      }));
+    }
+    for (size_t i = 1; i < to.size(); ++i) {
+      const size_t r = (me + i) % to.size();
+      MUSTER_RETURN_IF_ERROR(ForEachPart(to[r].size(), [&](size_t begin, int count) {
+        return MPI_Isend(to[r].data() + begin, count, MPI_BYTE, static_cast<int>(r), kAllToAllTag,
+                         comm_, &requests.emplace_back());
+      }));
+    }
+    from[me] = to[me];
+    MUSTER_MPI(
+        MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE));
+    return from;
+  }
+
   absl::Status Barrier() override {
     MUSTER_MPI(MPI_Barrier(comm_));
     return absl::OkStatus();
@@ -198,6 +231,16 @@ class Mpi : public Collective {
   }
 
  private:
+  // Messages between the same two ranks come in the order in which they were sent.
+  template <typename Start>
+  static absl::Status ForEachPart(size_t bytes, const Start& start) {
+    for (size_t begin = 0; begin < bytes; begin += kMessageBytesMax) {
+      const int count = static_cast<int>(std::min(kMessageBytesMax, bytes - begin));
+      MUSTER_RETURN_IF_ERROR(FromMpi(start(begin, count), "MPI all-to-all"));
+    }
+    return absl::OkStatus();
+  }
+
   std::vector<size_t> EvenShares(size_t total) const {
     const auto n = static_cast<size_t>(size_);
     std::vector<size_t> counts(n, total / n);

@@ -1,4 +1,4 @@
-#include "trainer/loop/background_save.h"
+#include "rank/checkpoint/background_save.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,7 +9,7 @@
 #include "common/check.h"
 #include "common/status.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 namespace {
 
 constexpr int kLookAgainMs = 200;
@@ -21,11 +21,11 @@ void CopyImage(const checkpoint::ShardLayout& layout, const SaveOrder& order,
   std::memcpy(image.data(), layout.header.data(), layout.header.size());
   for (size_t i = 0; i < layout.pieces.size(); ++i) {
     if (order.at && i == layout.pieces.size() / 2) order.at(FillMoment::kHalfCopied);
-    const auto floats = std::as_bytes(order.sections[layout.source[i]].floats);
+    const std::span<const std::byte> bytes = order.sections[layout.source[i]].bytes;
     const checkpoint::Piece& piece = layout.pieces[i];
-    CHECK(floats.size() == piece.end - piece.begin, "{}: {} bytes in memory, {} in the shard",
-          checkpoint::BoxText(piece.box), floats.size(), piece.end - piece.begin);
-    if (!floats.empty()) std::memcpy(image.data() + piece.begin, floats.data(), floats.size());
+    CHECK(bytes.size() == piece.end - piece.begin, "{}: {} bytes in memory, {} in the shard",
+          checkpoint::BoxText(piece.box), bytes.size(), piece.end - piece.begin);
+    if (!bytes.empty()) std::memcpy(image.data() + piece.begin, bytes.data(), bytes.size());
   }
 }
 
@@ -80,7 +80,7 @@ absl::StatusOr<std::string> BackgroundSave::Run(const SaveOrder& order) {
       if (order.durable) MUSTER_RETURN_IF_ERROR(DrainSlot(order, layout));
       return checkpoint::SerializeDigest(digest);
     }
-    // Before the copy the floats are still this step's: storage can have them another way.
+    // Before the copy the bytes are still this step's: storage can have them another way.
     if (!order.durable || stage_ != Stage::kCopying) return filled;
   }
   MUSTER_ASSIGN_OR_RETURN(const checkpoint::ShardDigest digest, WriteWithoutSlot(order, layout));
@@ -185,4 +185,4 @@ absl::StatusOr<std::string> BackgroundSave::Take() {
   return std::move(result_);
 }
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -4,10 +4,10 @@
 //
 //   free ──Begin──▶ copying ──▶ writing ──▶ written ──Take──▶ free
 //
-// The floats given to Begin must not change before WaitCopied() has returned; afterwards they may,
+// The bytes given to Begin must not change before WaitCopied() has returned; afterwards they may,
 // and the save still holds the state of that step. From a slot the worker writes the shard, or this
 // rank where no worker does; a save that is not durable ends with the slot sealed. When the machine
-// has no memory for a copy, the shard is written from the floats themselves, and WaitCopied() takes
+// has no memory for a copy, the shard is written from the bytes themselves, and WaitCopied() takes
 // as long as that.
 //
 // Threads: used by the rank's one; a thread of its own copies and writes. The destructor waits for
@@ -32,11 +32,11 @@
 #include "checkpoint/shard.h"
 #include "checkpoint/slot_file.h"
 #include "checkpoint/store.h"
-#include "trainer/loop/checkpoint_sections.h"
-#include "trainer/loop/save_memory.h"
-#include "trainer/loop/stopwatch.h"
+#include "rank/checkpoint/save_memory.h"
+#include "rank/checkpoint/section.h"
+#include "rank/checkpoint/stopwatch.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 // Moments of a fill at which a test may want a rank to die.
 enum class FillMoment { kHalfCopied, kCopied, kSealed };
@@ -109,4 +109,4 @@ class BackgroundSave {
   std::string why_not_copied_;
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

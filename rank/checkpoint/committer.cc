@@ -1,4 +1,4 @@
-#include "trainer/loop/committer.h"
+#include "rank/checkpoint/committer.h"
 
 #include <chrono>
 #include <utility>
@@ -6,7 +6,7 @@
 #include "checkpoint/commit.h"
 #include "common/status.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 Committer::~Committer() {
   {
@@ -97,4 +97,4 @@ void Committer::Run() {
   }
 }
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

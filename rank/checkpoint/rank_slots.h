@@ -22,9 +22,9 @@
 #include "absl/status/statusor.h"
 #include "checkpoint/ram_slot.h"
 #include "checkpoint/slot_file.h"
-#include "trainer/loop/stopwatch.h"
+#include "rank/checkpoint/stopwatch.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 struct VaultOptions {
   std::string folder;          // of the job on this node; "" = the node has no vault
@@ -96,4 +96,4 @@ class RankSlots {
   absl::Status refused_;
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

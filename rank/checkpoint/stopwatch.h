@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 class Stopwatch {
  public:
@@ -15,4 +15,4 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

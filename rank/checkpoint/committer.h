@@ -23,7 +23,7 @@
 #include "checkpoint/manifest.h"
 #include "checkpoint/store.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 class Committer {
  public:
@@ -71,4 +71,4 @@ class Committer {
   std::thread thread_;  // begun with the first task
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -16,7 +16,7 @@
 // step report. Where slots are copied to other nodes, one counts as sealed when its copy is there,
 // so the step that all hold is also the one that all copies hold.
 //
-// Threads: one. MakeRoom, Begin, Finish, FinishAll and Settle are collective over the world, and so
+// Threads: one. MakeRoom, Begin, Finish, FinishAll and Settle are collective over the group, and so
 // is the
 //          decision for BeginInRam: all ranks make these calls, in the same order.
 #pragma once
@@ -34,18 +34,17 @@
 #include "checkpoint/file_system.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/store.h"
-#include "trainer/loop/background_save.h"
-#include "trainer/loop/checkpoint_sections.h"
-#include "trainer/loop/committer.h"
-#include "trainer/loop/console.h"
-#include "trainer/loop/fill_report.h"
-#include "trainer/loop/rank_groups.h"
-#include "trainer/loop/rank_link.h"
-#include "trainer/loop/rank_slots.h"
-#include "trainer/loop/stopwatch.h"
-#include "trainer/loop/storage_health.h"
+#include "rank/checkpoint/background_save.h"
+#include "rank/checkpoint/committer.h"
+#include "rank/checkpoint/console.h"
+#include "rank/checkpoint/fill_report.h"
+#include "rank/checkpoint/group.h"
+#include "rank/checkpoint/rank_slots.h"
+#include "rank/checkpoint/save_link.h"
+#include "rank/checkpoint/stopwatch.h"
+#include "rank/checkpoint/storage_health.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 struct SaverOptions {
   std::string root;  // folder of the job's checkpoints
@@ -59,15 +58,14 @@ struct SaverOptions {
 
 class CheckpointSaver {
  public:
-  // groups, slots, link (may be null), console and files outlive the saver.
-  CheckpointSaver(const SaverOptions& options, RankGroups& groups, RankSlots& slots, RankLink* link,
+  // group, slots, link (may be null), console and files outlive the saver.
+  CheckpointSaver(const SaverOptions& options, Group& group, RankSlots& slots, SaveLink* link,
                   const Console& console, checkpoint::FileSystem& files)
       : options_(options),
-        groups_(groups),
+        group_(group),
         slots_(slots),
         link_(link),
         console_(console),
-        files_(files),
         saves_{BackgroundSave(files), BackgroundSave(files)},
         ram_save_(files),
         committer_(options.root, PruneOf(options), files),
@@ -161,11 +159,10 @@ class CheckpointSaver {
                      std::vector<Section> sections) const;
 
   const SaverOptions options_;
-  RankGroups& groups_;
+  Group& group_;
   RankSlots& slots_;
-  RankLink* link_;
+  SaveLink* link_;
   const Console& console_;
-  checkpoint::FileSystem& files_;
   std::array<BackgroundSave, 2> saves_;
   BackgroundSave ram_save_;
   Committer committer_;  // of rank 0, as the health
@@ -188,4 +185,4 @@ class CheckpointSaver {
   uint64_t newest_committed_ = 0;
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

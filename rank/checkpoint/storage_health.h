@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <string>
 
-#include "trainer/loop/console.h"
-#include "trainer/loop/rank_link.h"
+#include "rank/checkpoint/console.h"
+#include "rank/checkpoint/save_link.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 class StorageHealth {
  public:
@@ -21,7 +21,7 @@ class StorageHealth {
   static constexpr double kLateTimes = 3;
 
   // link may be null; both outlive it.
-  StorageHealth(std::string root, RankLink* link, const Console& console)
+  StorageHealth(std::string root, SaveLink* link, const Console& console)
       : root_(std::move(root)), link_(link), console_(console) {}
 
   // `line` is the whole sentence: what failed, and what happens next.
@@ -34,10 +34,10 @@ class StorageHealth {
   void Tell(uint64_t step, const std::string& text);
 
   const std::string root_;
-  RankLink* const link_;
+  SaveLink* const link_;
   const Console& console_;
   bool in_trouble_ = false;
   double longest_seconds_ = 0;  // of the saves that came through in good times
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -1,5 +1,5 @@
 // Saves that run beside training: the shard holds the state of its step, whatever happens after.
-#include "trainer/loop/background_save.h"
+#include "rank/checkpoint/background_save.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,11 +12,11 @@
 #include "checkpoint/load.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/shard.h"
-#include "tests/unit/loop/failing_files.h"
-#include "tests/unit/loop/job.h"
-#include "trainer/loop/save_memory.h"
+#include "rank/checkpoint/save_memory.h"
+#include "tests/support/temp_folder.h"
+#include "tests/unit/rank_checkpoint/failing_files.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 namespace {
 
 using testing::HasSubstr;
@@ -51,7 +51,8 @@ class BackgroundSaveTest : public testing::Test {
   BackgroundSaveTest() { std::iota(weights_.begin(), weights_.end(), 1.0f); }
 
   std::vector<Section> Sections() {
-    return {{checkpoint::WholeTensor("w", checkpoint::DType::kF32, {kCount}), weights_}};
+    return {{checkpoint::WholeTensor("w", checkpoint::DType::kF32, {kCount}),
+             std::as_writable_bytes(std::span(weights_))}};
   }
   SaveOrder Order(const checkpoint::CheckpointId& id) {
     SaveOrder order;
@@ -246,4 +247,4 @@ TEST(SaveMemoryTest, IsRefusedWhenTheMachineHasNotThatMuch) {
 }
 
 }  // namespace
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -1,9 +1,9 @@
-#include "trainer/loop/ram_cadence.h"
+#include "rank/checkpoint/ram_cadence.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 namespace {
 
 // A single slow step or fill moves the mean by a fifth.
@@ -33,4 +33,4 @@ bool RamCadence::Due(uint64_t step) const {
   return given_ > 0 ? step % given_ == 0 : step >= begun_ + steps;
 }
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

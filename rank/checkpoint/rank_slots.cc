@@ -1,4 +1,4 @@
-#include "trainer/loop/rank_slots.h"
+#include "rank/checkpoint/rank_slots.h"
 
 #include <unistd.h>
 
@@ -8,9 +8,9 @@
 #include "checkpoint/slot_gate.h"
 #include "common/check.h"
 #include "common/status.h"
-#include "trainer/loop/save_memory.h"
+#include "rank/checkpoint/save_memory.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 using checkpoint::SlotFile;
 
@@ -164,4 +164,4 @@ checkpoint::SlotId RankSlots::IdOf(uint64_t step, uint64_t attempt) const {
   return id;
 }
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 struct FillReport {
   bool ready = false;    // this rank has its slots
@@ -21,4 +21,4 @@ struct FillSummary {
   double seconds = 0;    // the longest
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

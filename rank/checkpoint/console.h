@@ -4,11 +4,11 @@
 #include <functional>
 #include <string>
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 struct Console {
   std::function<void(const std::string&)> out;      // progress
   std::function<void(const std::string&)> problem;  // what went wrong and what happens next
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -1,4 +1,4 @@
-#include "trainer/loop/save_memory.h"
+#include "rank/checkpoint/save_memory.h"
 
 #include <sys/mman.h>
 
@@ -8,7 +8,7 @@
 
 #include "common/status.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 namespace {
 
 // Left for everybody else on the machine.
@@ -56,4 +56,4 @@ absl::Status SaveMemory::Reserve(uint64_t bytes) {
   return absl::OkStatus();
 }
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -1,10 +1,10 @@
-#include "trainer/loop/storage_health.h"
+#include "rank/checkpoint/storage_health.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 void StorageHealth::Tell(uint64_t step, const std::string& text) {
   in_trouble_ = !text.empty();
@@ -37,4 +37,4 @@ void StorageHealth::Committed(uint64_t step, double seconds) {
   Tell(step, "");
 }
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string>
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 class SaveCadence {
  public:
@@ -38,4 +38,4 @@ class SaveCadence {
   double begun_ = 0;
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

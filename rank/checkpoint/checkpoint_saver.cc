@@ -1,4 +1,4 @@
-#include "trainer/loop/checkpoint_saver.h"
+#include "rank/checkpoint/checkpoint_saver.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,9 +8,10 @@
 #include "checkpoint/store.h"
 #include "common/check.h"
 #include "common/status.h"
-#include "trainer/loop/stopwatch.h"
+#include "rank/checkpoint/agree.h"
+#include "rank/checkpoint/stopwatch.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 namespace {
 
 // Unanswered requests kept while the coordinator is away; older saves are then worth nothing.
@@ -41,14 +42,14 @@ absl::StatusOr<bool> CheckpointSaver::MakeRoom(uint64_t step) {
       const bool young = !full && oldest.watch.Seconds() < options_.patience_seconds;
       mine = oldest.save->written() ? kDone : young ? kYoung : kLate;
     }
-    if (groups_.first() && !CatchUpWithCommits()) mine = kLate;
+    if (group_.first() && !CatchUpWithCommits()) mine = kLate;
     MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<std::byte>> all,
-                            groups_.world->AllGatherBytes(std::as_bytes(std::span(&mine, 1))));
+                            group_.AllGatherBytes(std::as_bytes(std::span(&mine, 1))));
     char worst = kDone;
     for (const std::vector<std::byte>& one : all) {
       worst = std::max(worst, static_cast<char>(one.front()));
     }
-    if (worst == kLate && !put_off_ && groups_.first()) {
+    if (worst == kLate && !put_off_ && group_.first()) {
       console_.problem(fmt::format(
           "save of step {} is put off: earlier ones are still on their way; training goes on",
           step));
@@ -108,7 +109,7 @@ SaveOrder CheckpointSaver::OrderFor(uint64_t step, const checkpoint::RunState& r
   SaveOrder order;
   order.root = options_.root;
   order.id = {step, options_.attempt};
-  order.writer = checkpoint::WriterName(static_cast<uint64_t>(groups_.world->rank()));
+  order.writer = checkpoint::WriterName(static_cast<uint64_t>(group_.rank()));
   order.sections = std::move(sections);
   order.slot_id = slots_.IdOf(step, options_.attempt);
   order.run = run;
@@ -149,7 +150,7 @@ bool CheckpointSaver::AwaitsReplica() {
 FillReport CheckpointSaver::ReportFill() {
   if (const std::string why = slots_.why_refused(); !why.empty()) {
     const std::string line = fmt::format(
-        "rank {}: no RAM slots, state is saved to storage alone: {}", groups_.world->rank(), why);
+        "rank {}: no RAM slots, state is saved to storage alone: {}", group_.rank(), why);
     if (!said_no_slots_) console_.problem(line);
     if (!said_no_slots_) Tell(MUSTER_SAVE_NO_SLOTS, 0, line);
     said_no_slots_ = true;
@@ -204,7 +205,7 @@ absl::Status CheckpointSaver::SettleFills() {
   }
   const FillReport mine = ReportFill();
   MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<std::byte>> all,
-                          groups_.world->AllGatherBytes(std::as_bytes(std::span(&mine.sealed, 1))));
+                          group_.AllGatherBytes(std::as_bytes(std::span(&mine.sealed, 1))));
   FillSummary summary{slots_on_, false, mine.sealed, 0};
   for (const std::vector<std::byte>& bytes : all) {
     if (std::memcmp(bytes.data(), &mine.sealed, sizeof(mine.sealed)) != 0) summary.sealed = 0;
@@ -227,31 +228,31 @@ absl::Status CheckpointSaver::Finish() { return FinishOldest(/*may_come_again=*/
 absl::Status CheckpointSaver::FinishOldest(bool may_come_again) {
   const Begun begun = std::move(begun_.front());
   begun_.pop_front();
-  while (groups_.first() && !begun.save->WaitWritten(kSecond)) {
+  while (group_.first() && !begun.save->WaitWritten(kSecond)) {
     health_.OnItsWay(begun.step, begun.watch.Seconds());
   }
   const absl::StatusOr<std::string> digest = begun.save->Take();
   if (const std::string& why = begun.save->why_not_copied(); why.empty() == said_not_copied_) {
     said_not_copied_ = !why.empty();
-    const std::string line = why.empty()
-                                 ? ""
-                                 : fmt::format("rank {}: training stands still while it saves: {}",
-                                               groups_.world->rank(), why);
+    const std::string line =
+        why.empty()
+            ? ""
+            : fmt::format("rank {}: training stands still while it saves: {}", group_.rank(), why);
     if (!line.empty()) console_.problem(line);
     Tell(MUSTER_SAVE_NO_COPY, begun.step, line);
   }
-  absl::Status outcome = Agree(*groups_.world, digest.status());
+  absl::Status outcome = Agree(group_, digest.status());
   const bool durable = outcome.ok();
   if (durable) {
     MUSTER_ASSIGN_OR_RETURN(
         std::vector<std::vector<std::byte>> all,
-        groups_.world->AllGatherBytes(std::as_bytes(std::span(digest->data(), digest->size()))));
+        group_.AllGatherBytes(std::as_bytes(std::span(digest->data(), digest->size()))));
     absl::Status joined;
-    if (groups_.first()) joined = Join(begun.step, begun.run, all, begun.watch);
-    outcome = Agree(*groups_.world, joined);
+    if (group_.first()) joined = Join(begun.step, begun.run, all, begun.watch);
+    outcome = Agree(group_, joined);
   }
   if (outcome.ok() || !SaidByAll(outcome)) return outcome;
-  if (groups_.first()) {
+  if (group_.first()) {
     health_.Failed(begun.step, fmt::format("save of step {} failed: {}; {}", begun.step,
                                            std::string(outcome.message()), begun.next));
     if (!durable && !may_come_again) committer_.Discard({begun.step, options_.attempt});
@@ -359,7 +360,7 @@ void CheckpointSaver::TakeOutcome(const Committer::Outcome& outcome) {
 }
 
 void CheckpointSaver::Poll(int timeout_ms) {
-  if (!groups_.first()) return;
+  if (!group_.first()) return;
   TakeOutcomes();
   while (!waiting_.empty()) {
     Waiting& oldest = waiting_.front();
@@ -413,17 +414,16 @@ absl::StatusOr<bool> CheckpointSaver::Settle(uint64_t step, double seconds) {
     return watch.Seconds() < seconds ||
            (oldest.given && oldest.watch.Seconds() < kCommitSecondsLeast);
   };
-  while (groups_.first() && goes_on()) Poll(200);
-  if (groups_.first() && !waiting_.empty()) {
+  while (group_.first() && goes_on()) Poll(200);
+  if (group_.first() && !waiting_.empty()) {
     console_.problem(fmt::format("{} step {} in {:.0f} s",
                                  waiting_.front().permitted ? "storage did not take the commit of"
                                                             : "no answer to the commit request for",
                                  waiting_.front().manifest.step, seconds));
   }
   char committed = newest_committed_ >= step ? 1 : 0;
-  MUSTER_RETURN_IF_ERROR(
-      groups_.world->Broadcast(std::as_writable_bytes(std::span(&committed, 1)), 0));
+  MUSTER_RETURN_IF_ERROR(group_.Broadcast(std::as_writable_bytes(std::span(&committed, 1)), 0));
   return committed == 1;
 }
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

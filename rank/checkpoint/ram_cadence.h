@@ -9,9 +9,9 @@
 
 #include <cstdint>
 
-#include "trainer/loop/fill_report.h"
+#include "rank/checkpoint/fill_report.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 class RamCadence {
  public:
@@ -39,4 +39,4 @@ class RamCadence {
   uint64_t begun_ = 0;       // the step saved last, in RAM or durably
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -7,7 +7,7 @@
 
 #include "checkpoint/file_system.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 class FailingFiles : public checkpoint::FileSystem {
  public:
@@ -55,4 +55,4 @@ class FailingFiles : public checkpoint::FileSystem {
   checkpoint::FileSystem& real_ = checkpoint::PosixFiles();
 };
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -1,4 +1,4 @@
-#include "trainer/loop/save_cadence.h"
+#include "rank/checkpoint/save_cadence.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "common/duration.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 std::string SaveCadence::NextTry(uint64_t step, uint64_t last_step) const {
   std::string when;
@@ -20,4 +20,4 @@ std::string SaveCadence::NextTry(uint64_t step, uint64_t last_step) const {
   return "training goes on, next try " + (when.empty() ? "after the last step" : when);
 }
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 
-namespace muster::trainer::loop {
+namespace muster::rank {
 
 class SaveMemory {
  public:
@@ -34,4 +34,4 @@ absl::Status CheckAvailable(uint64_t bytes, const char* what);
 // What the kernel thinks can be had without swapping, in bytes; 0 when it does not say.
 uint64_t AvailableMemory();
 
-}  // namespace muster::trainer::loop
+}  // namespace muster::rank
