@@ -5,23 +5,17 @@
 // Threads: none inside. Each rank may load its own boxes at the same time.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "checkpoint/box.h"
 #include "checkpoint/file_system.h"
+#include "checkpoint/load_plan.h"
 #include "checkpoint/manifest.h"
 
 namespace muster::checkpoint {
-
-struct Request {
-  Box box;
-  std::span<std::byte> bytes;  // ByteCount(box), filled
-};
 
 struct LoadStats {
   uint64_t bytes_read = 0;    // from files, headers of chunks included
@@ -29,9 +23,8 @@ struct LoadStats {
   uint64_t chunks = 0;
 };
 
-// Errors: kNotFound: no such tensor. kInvalidArgument: dtype or shape differs from the manifest's,
-// or a span of the wrong size. kDataLoss: a damaged or missing file (names file and byte range), or
-// a manifest that is not the committed one. After an error the requests' bytes are garbage.
+// Errors: as PlanLoad; kDataLoss: a damaged or missing file (names file and byte range), or a
+// manifest that is not the committed one. After an error the requests' bytes are garbage.
 absl::StatusOr<LoadStats> Load(const std::string& folder, const Manifest& manifest,
                                std::span<const Request> requests, FileSystem& files = PosixFiles());
 

@@ -10,12 +10,12 @@ namespace {
 
 // Takes the checkpoint if all of it is good; says why not otherwise.
 absl::StatusOr<ResumePoint> Try(const std::string& folder, const std::string& sha256,
-                                FileSystem& files) {
+                                FileSystem& files, VerifyDepth depth) {
   MUSTER_ASSIGN_OR_RETURN(const CommitRecord commit, ReadCommit(folder, files));
   if (!sha256.empty() && commit.manifest_sha256 != sha256) {
     return DataLoss("{}: COMMIT names another manifest than the one permitted", folder);
   }
-  const VerifyReport report = Verify(folder, nullptr, VerifyDepth::kEverything, files);
+  const VerifyReport report = Verify(folder, nullptr, depth, files);
   MUSTER_RETURN_IF_ERROR(VerifyStatus(folder, report));
   MUSTER_ASSIGN_OR_RETURN(Manifest manifest, ReadManifest(folder, files));
   return ResumePoint{folder, std::move(manifest)};
@@ -27,11 +27,12 @@ struct Candidate {
 };
 
 absl::StatusOr<ResumeChoice> Choose(const std::string& root,
-                                    const std::vector<Candidate>& candidates, FileSystem& files) {
+                                    const std::vector<Candidate>& candidates, FileSystem& files,
+                                    VerifyDepth depth) {
   ResumeChoice choice;
   size_t damaged = 0;
   for (const Candidate& candidate : candidates) {
-    absl::StatusOr<ResumePoint> point = Try(candidate.folder, candidate.sha256, files);
+    absl::StatusOr<ResumePoint> point = Try(candidate.folder, candidate.sha256, files, depth);
     if (point.ok()) {
       choice.point = *std::move(point);
       return choice;
@@ -77,21 +78,23 @@ absl::StatusOr<std::vector<Permitted>> ParsePermitted(const std::string& text) {
 }
 
 absl::StatusOr<ResumeChoice> ChooseResume(const std::string& root,
-                                          std::span<const Permitted> permitted, FileSystem& files) {
+                                          std::span<const Permitted> permitted, FileSystem& files,
+                                          VerifyDepth depth) {
   std::vector<Candidate> candidates;
   for (const Permitted& row : permitted) {
     candidates.push_back({root + "/" + CheckpointFolder(row.id), row.manifest_sha256});
   }
-  return Choose(root, candidates, files);
+  return Choose(root, candidates, files, depth);
 }
 
-absl::StatusOr<ResumeChoice> ChooseNewest(const std::string& root, FileSystem& files) {
+absl::StatusOr<ResumeChoice> ChooseNewest(const std::string& root, FileSystem& files,
+                                          VerifyDepth depth) {
   MUSTER_ASSIGN_OR_RETURN(const std::vector<CheckpointEntry> all, ListCheckpoints(root, files));
   std::vector<Candidate> candidates;
   for (const CheckpointEntry& entry : all) {
     if (entry.state != CheckpointState::kPartial) candidates.push_back({entry.path, ""});
   }
-  return Choose(root, candidates, files);
+  return Choose(root, candidates, files, depth);
 }
 
 }  // namespace muster::checkpoint

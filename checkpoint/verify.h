@@ -31,7 +31,8 @@ using VerifyProgress = std::function<void(uint64_t, uint64_t)>;
 
 enum class VerifyDepth {
   kEverything,
-  kSizes,  // all but the contents of the shards: for folders too large to read each time
+  kSizes,     // all but the contents of the shards: for folders too large to read each time
+  kManifest,  // COMMIT and the manifest alone: shards are checked by whoever reads them
 };
 
 VerifyReport Verify(const std::string& folder, const VerifyProgress& progress = nullptr,

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <utility>
 
-#include "checkpoint/slot_gate.h"
 #include "common/check.h"
 #include "common/status.h"
 #include "rank/checkpoint/save_memory.h"
@@ -16,8 +15,6 @@ using checkpoint::SlotFile;
 
 namespace {
 
-// Slots of other nodes come at the network's speed; a worker that dies opens the gate at once.
-constexpr double kFetchSecondsMax = 300;
 constexpr int kReleaseTries = 200;  // of a millisecond
 // Between two tries to make room where there was none.
 constexpr double kTryAgainSeconds = 10;
@@ -26,40 +23,6 @@ constexpr double kTryAgainSeconds = 10;
 
 RankSlots::~RankSlots() {
   if (thread_.joinable()) thread_.join();
-}
-
-std::vector<FoundSlot> RankSlots::Find(std::vector<std::string>* damaged) const {
-  std::vector<FoundSlot> found;
-  if (options_.folder.empty()) return found;
-  if (!checkpoint::WaitForSlotGate(options_.folder, kFetchSecondsMax)) {
-    damaged->push_back(
-        fmt::format("slots of other nodes did not come in {:.0f} s", kFetchSecondsMax));
-  }
-  for (const char letter : checkpoint::kSlotLetters) {
-    const std::string name = checkpoint::SlotFileName(owner_.rank, letter);
-    absl::StatusOr<SlotFile> file = SlotFile::Open(options_.folder + "/" + name);
-    if (!file.ok()) {
-      if (!absl::IsNotFound(file.status())) {
-        damaged->push_back(std::string(file.status().message()));
-      }
-      continue;
-    }
-    absl::StatusOr<checkpoint::SlotContent> content = file->slot().Read();
-    if (!content.ok()) {
-      if (!absl::IsNotFound(content.status())) {
-        damaged->push_back(fmt::format("{}: {}", name, std::string(content.status().message())));
-      }
-      continue;
-    }
-    const checkpoint::SlotId& id = content->id;
-    if (id.job_uid != owner_.job_uid || id.rank != owner_.rank) {
-      damaged->push_back(fmt::format("{}: holds rank {} of job {}", name, id.rank, id.job_uid));
-      continue;
-    }
-    if (id.world_size != owner_.world_size) continue;  // saved before the mesh changed
-    found.push_back({letter, *std::move(file), *std::move(content)});
-  }
-  return found;
 }
 
 void RankSlots::Reserve(const checkpoint::ShardLayout& layout, std::optional<char> kept,

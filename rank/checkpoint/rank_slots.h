@@ -1,9 +1,9 @@
 // The two RAM slots of this rank, in its node's vault.
 //
-// Sealed steps of an earlier attempt are found first (Find), then room is made in the background
-// (Reserve); saves use the slots once that is done. ForFill never gives the slot that holds the
-// step to keep: the saver chooses that step, the same on every rank, so that at any moment there is
-// one step that every rank holds.
+// Sealed steps of an earlier attempt are looked for first (memory_steps.h), then room is made in
+// the background (Reserve); saves use the slots once that is done. ForFill never gives the slot
+// that holds the step to keep: the saver chooses that step, the same on every rank, so that at any
+// moment there is one step that every rank holds.
 //
 // Threads: the rank's one, and one of its own for making room. The destructor waits for that.
 // Owns:    the mappings; the files belong to the node and stay.
@@ -16,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -34,13 +33,6 @@ struct VaultOptions {
   bool replicated = false;     // the worker copies them to another node
 };
 
-// A sealed step of this rank; its header and metadata are verified, its shard is not.
-struct FoundSlot {
-  char letter = 'a';
-  checkpoint::SlotFile file;
-  checkpoint::SlotContent content;
-};
-
 class RankSlots {
  public:
   enum class State { kOff, kReserving, kReady, kRefused };
@@ -53,10 +45,6 @@ class RankSlots {
   RankSlots& operator=(const RankSlots&) = delete;
 
   const VaultOptions& options() const { return options_; }
-
-  // What is sealed of this rank, job and world size, once the worker has brought what other nodes
-  // have of it. `damaged` gets a line for each slot that is not whole.
-  std::vector<FoundSlot> Find(std::vector<std::string>* damaged) const;
 
   // Makes room for two slots of this layout. `kept`: the slot whose step was gone on from; it is
   // kept until ForFill is told otherwise.

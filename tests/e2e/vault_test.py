@@ -89,9 +89,10 @@ class Test:
         """(step, from memory?) of an attempt, as its rank 0 said."""
         number = view["attempts"][attempt]["number"]
         for log in self.cluster.dir.glob(f"n*/logs/{view['uid']}/{number}/0/stdout.log"):
-            said = re.search(r"resumed from step (\d+) \((RAM|step)", log.read_text())
+            said = re.search(r"resumed from step (\d+) \((RAM|step-\S+, from memory|step)",
+                             log.read_text())
             if said:
-                return int(said[1]), said[2] == "RAM"
+                return int(said[1]), said[2] != "step"
         return 0, False
 
     def expect_ram(self, view, beyond):

@@ -12,6 +12,7 @@
 #include "rank/checkpoint/agree.h"
 #include "rank/checkpoint/checkpoint_saver.h"
 #include "rank/checkpoint/ram_cadence.h"
+#include "rank/checkpoint/resume.h"
 #include "rank/checkpoint/save_cadence.h"
 #include "rank/checkpoint/stopwatch.h"
 #include "trainer/collective/noted.h"
@@ -21,10 +22,9 @@
 #include "trainer/loop/checkpoint_sections.h"
 #include "trainer/loop/evaluation.h"
 #include "trainer/loop/model_json.h"
-#include "trainer/loop/ram_resume.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/loop/replica_check.h"
-#include "trainer/loop/resume.h"
+#include "trainer/loop/resume_request.h"
 #include "trainer/loop/run_counters.h"
 #include "trainer/loop/status_page.h"
 #include "trainer/loop/step_report.h"
@@ -64,8 +64,8 @@ class Training {
   absl::Status MakeModel();
   absl::Status ChooseAttempt();
   // Whatever there is to go on from, newest first: RAM, storage.
-  absl::StatusOr<std::optional<Resumed>> Load();
-  absl::Status TakeOver(const Resumed& resumed);
+  absl::StatusOr<std::optional<rank::Resumed>> Load();
+  absl::Status TakeOver(const rank::Resumed& resumed);
   absl::Status Step();
   absl::Status Evaluate();
   checkpoint::RunState StateOfRun() const {
@@ -112,7 +112,7 @@ class Training {
   std::unique_ptr<optim::GradientReducer> reducer_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<rank::RankSlots> slots_;
-  checkpoint::SlotFile went_on_from_;  // until a step beyond it is finished
+  std::vector<rank::OfferedSlot> went_on_from_;  // until a step beyond it is finished
   std::unique_ptr<rank::CheckpointSaver> saver_;
   rank::SaveCadence durable_cadence_;
   rank::RamCadence ram_cadence_;
@@ -122,7 +122,7 @@ class Training {
   RunCounters run_;
   uint64_t first_step_ = 0;
   uint64_t loaded_step_ = 0;  // this job's own checkpoint it went on from
-  bool from_ram_ = false;     // it went on from a step that storage may not have
+  bool unsaved_ = false;      // it went on from a step that storage may not have
   uint64_t begun_step_ = 0;   // of the newest save
   bool all_written_ = false;  // of the oldest save on its way, by every rank
   uint64_t save_orders_done_ = 0;
@@ -178,15 +178,19 @@ absl::Status Training::ChooseAttempt() {
   if (options_.attempt.has_value()) {
     attempt_ = *options_.attempt;
   } else {
-    MUSTER_ASSIGN_OR_RETURN(attempt_, NextAttempt(options_.checkpoints, groups_, files_));
+    MUSTER_ASSIGN_OR_RETURN(attempt_, rank::NextAttempt(options_.checkpoints, world_, files_));
   }
   slots_ = std::make_unique<rank::RankSlots>(
       options_.vault,
       checkpoint::SlotId{options_.job_uid, 0, 0, static_cast<uint32_t>(world_.rank()),
                          static_cast<uint32_t>(world_.size())});
-  rank::SaverOptions how{
-      options_.checkpoints, options_.job_uid,         attempt_,
-      config_.keep,         config_.keep_every_steps, options_.save_patience_seconds};
+  rank::SaverOptions how;
+  how.root = options_.checkpoints;
+  how.job_uid = options_.job_uid;
+  how.attempt = attempt_;
+  how.keep = config_.keep;
+  how.keep_every = config_.keep_every_steps;
+  how.patience_seconds = options_.save_patience_seconds;
   if (options_.fail.has_value()) {
     how.at = [this](uint64_t step, rank::FillMoment moment) {
       options_.fail->MaybeFail(world_.rank(), step, attempt_, moment);
@@ -199,7 +203,7 @@ absl::Status Training::ChooseAttempt() {
 absl::Status Training::Start() {
   page_.Enter(MUSTER_PHASE_LOAD);
   const rank::Stopwatch watch;
-  MUSTER_ASSIGN_OR_RETURN(const std::optional<Resumed> resumed, Load());
+  MUSTER_ASSIGN_OR_RETURN(const std::optional<rank::Resumed> resumed, Load());
   if (resumed.has_value()) {
     MUSTER_RETURN_IF_ERROR(rank::Agree(world_, TakeOver(*resumed)));
   } else {
@@ -207,11 +211,11 @@ absl::Status Training::Start() {
     Say("starting from random weights");
   }
   first_step_ = step_;
-  from_ram_ = resumed.has_value() && resumed->from_ram;
-  loaded_step_ = resumed.has_value() && !resumed->from_init && !from_ram_ ? step_ : 0;
+  unsaved_ = resumed.has_value() && !resumed->on_storage;
+  loaded_step_ = resumed.has_value() && !resumed->from_init && !unsaved_ ? step_ : 0;
   page_.fields.step = step_;
   page_.fields.first_step = step_;
-  page_.from_memory = from_ram_;
+  page_.from_memory = resumed.has_value() && resumed->from_memory;
   page_.fields.load_seconds = watch.Seconds();
   page_.fields.first_eval_bits_per_byte = run_.first_bits_per_byte;
   page_.fields.eval_bits_per_byte = run_.bits_per_byte;
@@ -220,43 +224,38 @@ absl::Status Training::Start() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<Resumed>> Training::Load() {
-  ResumeRequest request{options_.checkpoints, options_.permitted, config_.init_from,
-                        ModelJson(model_config_), nullptr};
+absl::StatusOr<std::optional<rank::Resumed>> Training::Load() {
+  rank::ResumeRequest request;
+  request.root = options_.checkpoints;
+  request.permitted = options_.permitted;
+  request.init_from = config_.init_from;
+  request.attempt = attempt_;
+  request.requests = [this](const checkpoint::Manifest& manifest, bool from_init) {
+    return RequestsOf(NeededSections(model_->table(), params_.span(), optimizer_.get()), manifest,
+                      from_init);
+  };
+  request.accept = [this](const checkpoint::Manifest& manifest, const std::string& folder) {
+    return CheckModel(manifest, folder, model_config_);
+  };
   request.check = [this](const checkpoint::Manifest& manifest) -> absl::Status {
     const std::vector<uint64_t> local = LocalFingerprints(model_->table(), params_.span());
     MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole,
                             WholeFingerprints(model_->table(), local, groups_));
     return CheckFingerprints(manifest.run.extra_json, whole);
   };
+  MUSTER_ASSIGN_OR_RETURN(std::optional<rank::Resumed> resumed,
+                          rank::Resume(request, *slots_, world_, console(), files_));
   std::vector<checkpoint::Box> boxes;
   for (const rank::Section& section : Owned()) boxes.push_back(section.box);
   MUSTER_ASSIGN_OR_RETURN(
       const checkpoint::ShardLayout layout,
       checkpoint::LayOutShard(checkpoint::WriterName(static_cast<uint64_t>(world_.rank())), boxes));
-  char any = options_.vault.folder.empty() ? 0 : 1;
-  MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&any, 1)), 0));
-  if (any != 0) {
-    std::optional<checkpoint::CheckpointId> stored;
-    if (groups_.first()) stored = NewestStored(request, files_);
-    MUSTER_ASSIGN_OR_RETURN(
-        std::optional<RamResumed> ram,
-        LoadFromSlots(*slots_, attempt_, stored,
-                      {model_->table(), plan_, params_.span(), *optimizer_}, groups_, console()));
-    if (ram.has_value()) {
-      const uint64_t step = ram->resumed.manifest.step;
-      slots_->Reserve(layout, ram->letter, step);
-      went_on_from_ = std::move(ram->slot);
-      saver_->WentOnFrom(step);
-      return std::optional<Resumed>(std::move(ram->resumed));
-    }
-  }
-  slots_->Reserve(layout, std::nullopt, 0);
-  return LoadNewest(request, NeededSections(model_->table(), params_.span(), optimizer_.get()),
-                    groups_, console(), files_);
+  MUSTER_RETURN_IF_ERROR(rank::ReserveBeside(resumed, layout, world_, *slots_, *saver_));
+  if (resumed.has_value()) went_on_from_ = std::move(resumed->slots);
+  return resumed;
 }
 
-absl::Status Training::TakeOver(const Resumed& resumed) {
+absl::Status Training::TakeOver(const rank::Resumed& resumed) {
   const checkpoint::RunState& run = resumed.manifest.run;
   const std::string& digest = batches_->dataset().info().digest;
   step_ = resumed.manifest.step;
@@ -272,8 +271,7 @@ absl::Status Training::TakeOver(const Resumed& resumed) {
     Say(fmt::format("{} was trained on other data: this job starts at its own first sample",
                     resumed.folder));
   }
-  const size_t slash = resumed.folder.find_last_of('/');
-  Say(fmt::format("resumed from step {} ({})", step_, resumed.folder.substr(slash + 1)));
+  Say(fmt::format("resumed from step {} ({})", step_, rank::WhereFrom(resumed)));
   return absl::OkStatus();
 }
 
@@ -343,11 +341,7 @@ absl::Status Training::Step() {
     options_.fail->MaybeFlip(world_.rank(), number, attempt_, params_.span());
   }
   step_ = number;
-  if (went_on_from_.mapped()) {
-    went_on_from_.slot().ForgetResumes(options_.vault.replicated);
-    if (options_.vault.replicated) went_on_from_.Nudge();
-    went_on_from_ = checkpoint::SlotFile();
-  }
+  rank::ForgetResumes(&went_on_from_, options_.vault.replicated);
   run_.next_sample += static_cast<uint64_t>(config_.global_batch);
   run_.tokens += static_cast<uint64_t>(target_tokens);
   stop_ = summary.stop;
@@ -438,7 +432,7 @@ absl::StatusOr<bool> Training::SaveForSure(double seconds) {
     MUSTER_RETURN_IF_ERROR(FinishSaves(true));
     MUSTER_ASSIGN_OR_RETURN(bool committed,
                             saver_->Settle(step_, std::max(1.0, seconds - watch.Seconds())));
-    if (committed || (step_ == first_step_ && !from_ram_)) return true;
+    if (committed || (step_ == first_step_ && !unsaved_)) return true;
     begun_step_ = 0;
     char again = watch.Seconds() < seconds ? 1 : 0;
     MUSTER_RETURN_IF_ERROR(world_.Broadcast(std::as_writable_bytes(std::span(&again, 1)), 0));

@@ -20,7 +20,7 @@ using checkpoint::SlotFile;
 constexpr size_t kWantedSteps = 2;
 constexpr size_t kLanes = 4;  // slots on their way at a time
 
-// Steps in the order in which they are gone on from (ram_resume.h).
+// Steps in the order in which they are gone on from (rank/checkpoint/resume.h).
 using StepKey = std::pair<uint64_t, uint64_t>;  // attempt, step
 StepKey KeyOf(const SlotHead& head) { return {head.id.attempt, head.id.step}; }
 
