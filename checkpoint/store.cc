@@ -4,6 +4,7 @@
 #include <charconv>
 #include <map>
 
+#include "checkpoint/best.h"
 #include "checkpoint/pin.h"
 #include "common/status.h"
 
@@ -106,23 +107,26 @@ absl::Status SweepTemporaries(const std::string& folder, FileSystem& files) {
   return absl::OkStatus();
 }
 
-// The committed ones, best to keep first: newest first, but at the end those that a newer attempt
-// turned its back on by going on from an earlier step (they were marked bad, or came too late).
-std::vector<const CheckpointEntry*> InOrderOfRetention(const std::vector<CheckpointEntry>& all) {
+// The committed ones, newest first; apart, those that a newer attempt turned its back on by going
+// on from an earlier step (they were marked bad, or came too late).
+struct Retention {
+  std::vector<const CheckpointEntry*> line, abandoned;
+};
+
+Retention InOrderOfRetention(const std::vector<CheckpointEntry>& all) {
   std::map<uint64_t, uint64_t> first_steps;  // of each attempt
   for (const CheckpointEntry& entry : all) {
     if (entry.state == CheckpointState::kCommitted) first_steps[entry.id.attempt] = entry.id.step;
   }
-  std::vector<const CheckpointEntry*> line, abandoned;
+  Retention order;
   for (const CheckpointEntry& entry : all) {
     if (entry.state != CheckpointState::kCommitted) continue;
     const bool passed_by =
         std::any_of(first_steps.upper_bound(entry.id.attempt), first_steps.end(),
                     [&](const auto& newer) { return newer.second <= entry.id.step; });
-    (passed_by ? abandoned : line).push_back(&entry);
+    (passed_by ? order.abandoned : order.line).push_back(&entry);
   }
-  line.insert(line.end(), abandoned.begin(), abandoned.end());
-  return line;
+  return order;
 }
 
 // Whether one of them verifies; then all were made durable, for whoever committed one may not have
@@ -239,11 +243,17 @@ absl::StatusOr<PruneReport> Prune(const std::string& root, const PruneOptions& o
         std::find(options.pinned.begin(), options.pinned.end(), entry.id) != options.pinned.end();
   }
   std::vector<const CheckpointEntry*> kept, doomed;
-  for (const CheckpointEntry* entry : InOrderOfRetention(all)) {
+  Retention order = InOrderOfRetention(all);
+  const bool all_stay = options.keep == 0 || order.line.size() <= options.keep;
+  const std::vector<CheckpointId> best =
+      BestOf(order.line, all_stay ? 0 : options.keep_best, files);
+  order.line.insert(order.line.end(), order.abandoned.begin(), order.abandoned.end());
+  for (const CheckpointEntry* entry : order.line) {
     const bool nth = options.keep_every > 0 && entry->id.step % options.keep_every == 0;
+    const bool among_best = std::find(best.begin(), best.end(), entry->id) != best.end();
     if (options.keep == 0 || kept.size() < options.keep) {
       kept.push_back(entry);
-    } else if (entry->pinned || nth) {
+    } else if (entry->pinned || nth || among_best) {
       report.spared.push_back(entry->id);
     } else {
       doomed.push_back(entry);

@@ -62,6 +62,7 @@ absl::Status WriteLatest(const std::string& root, CheckpointId id,
 struct PruneOptions {
   uint32_t keep = 3;                 // committed ones kept, see Prune; 0 = all
   uint64_t keep_every = 0;           // and those whose step is a multiple of it; 0 = none
+  uint32_t keep_best = 0;            // and those with the lowest held-out loss (best.h); 0 = none
   std::vector<CheckpointId> pinned;  // never deleted; nor is one with the file PINNED (pin.h)
   uint64_t current_attempt = 0;      // partial folders of attempts below this are deleted
   VerifyDepth proof = VerifyDepth::kEverything;  // what "verified" means below
@@ -71,7 +72,7 @@ struct PruneOptions {
 struct PruneReport {
   std::vector<CheckpointId> deleted;  // committed ones
   std::vector<CheckpointId> swept;    // partial and damaged ones
-  std::vector<CheckpointId> spared;   // older ones kept by a pin or by keep_every
+  std::vector<CheckpointId> spared;   // older ones kept by a pin, keep_every or keep_best
   std::string kept_for_safety;        // why nothing committed was deleted, if so
 };
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "checkpoint/store.h"
@@ -18,6 +19,7 @@ struct PruneFlags {
   std::string word;
   uint64_t keep = 0;
   uint64_t keep_every = 0;
+  uint64_t keep_best = 0;
   bool dry_run = false;
 };
 
@@ -48,6 +50,7 @@ absl::StatusOr<int> Prune(Session& session, const PruneFlags& flags) {
   checkpoint::PruneOptions options;
   options.keep = static_cast<uint32_t>(flags.keep);
   options.keep_every = flags.keep_every;
+  options.keep_best = static_cast<uint32_t>(std::min<uint64_t>(flags.keep_best, UINT32_MAX));
   options.only_plan = flags.dry_run;
   const auto report = checkpoint::Prune(folder->path, options);
   if (!report.ok()) return During(what, report.status());
@@ -83,6 +86,7 @@ Command CkptPruneCommand(Session* session) {
   prune.summary =
       "Delete old checkpoints; never a pinned one, and nothing unless a kept one verifies";
   prune.examples = R"(  muster ckpt prune gpt-stdlib --keep 3 --dry-run
+  muster ckpt prune gpt-stdlib --keep 3 --keep-best 1
   muster ckpt prune gpt-stdlib --keep 3 --keep-every 1000   and the thousandth, two thousandth ...
   muster ckpt prune checkpoints/gpt-stdlib-7-a1b2c3 --keep 1)";
   prune.options = {
@@ -91,6 +95,11 @@ Command CkptPruneCommand(Session* session) {
       {"--keep-every",
        &flags->keep_every,
        "those at multiples of so many steps stay too",
+       false,
+       {}},
+      {"--keep-best",
+       &flags->keep_best,
+       "so many with the lowest held-out loss stay too",
        false,
        {}},
       {"--dry-run", &flags->dry_run, "say what would be deleted", false, {}}};

@@ -130,6 +130,11 @@ void FindCheckpointProblems(const v1::JobSpec& spec, std::vector<Problem>* probl
                                      "a divisor of it",
                                      checkpoint.keep_every_steps())});
   }
+  if (checkpoint.keep_best() > 0 && checkpoint.keep() == 0) {
+    problems->push_back({"checkpoint.keep_best",
+                         fmt::format("{}, but keep: 0 keeps all; say how many of the newest stay",
+                                     checkpoint.keep_best())});
+  }
   if (checkpoint.ram_replicas() > 1) {
     problems->push_back(
         {"checkpoint.ram_replicas",

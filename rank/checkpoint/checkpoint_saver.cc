@@ -312,6 +312,7 @@ checkpoint::PruneOptions CheckpointSaver::PruneOf(const SaverOptions& options) {
   checkpoint::PruneOptions prune;
   prune.keep = options.keep;
   prune.keep_every = options.keep_every;
+  prune.keep_best = options.keep_best;
   prune.current_attempt = options.attempt;
   return prune;
 }

@@ -52,6 +52,7 @@ struct SaverOptions {
   uint64_t attempt = 1;
   uint32_t keep = 0;            // committed ones kept; 0 = all
   uint64_t keep_every = 0;      // and those whose step is a multiple of it; 0 = none
+  uint32_t keep_best = 0;       // and those with the lowest held-out loss; 0 = none
   double patience_seconds = 5;  // a save on its way for longer is not waited for by the next one
   std::function<void(uint64_t step, FillMoment)> at = {};  // for tests
 };

@@ -206,6 +206,9 @@ absl::StatusOr<TrainConfig> ParseTrainConfig(const std::string& text, const std:
   uint64_t keep = 0;
   reader.Count("checkpoint.keep", &keep);
   config.keep = static_cast<uint32_t>(keep);
+  uint64_t keep_best = 0;
+  reader.Count("checkpoint.keep_best", &keep_best);
+  config.keep_best = static_cast<uint32_t>(keep_best);
   reader.Read("checkpoint.init_from", "a checkpoint's folder, or empty", &config.init_from);
   CheckTogether(&reader, &config);
   MUSTER_RETURN_IF_ERROR(reader.status());

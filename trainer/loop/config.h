@@ -43,6 +43,7 @@ struct TrainConfig {
   uint64_t compare_every_steps = 0;  // replicas; 0: only at each save
   uint32_t keep = 0;                 // 0: all
   uint64_t keep_every_steps = 0;     // steps divisible by it stay too; 0: none
+  uint32_t keep_best = 0;            // those with the lowest held-out loss stay too; 0: none
   std::string init_from;             // "" = random first values
 
   std::string digest;  // SHA-256 of the document

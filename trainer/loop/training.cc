@@ -190,6 +190,7 @@ absl::Status Training::ChooseAttempt() {
   how.attempt = attempt_;
   how.keep = config_.keep;
   how.keep_every = config_.keep_every_steps;
+  how.keep_best = config_.keep_best;
   how.patience_seconds = options_.save_patience_seconds;
   if (options_.fail.has_value()) {
     how.at = [this](uint64_t step, rank::FillMoment moment) {

@@ -86,7 +86,7 @@ inline Bytes CutOut(const Model& model, const Box& part) {
 // Writes, by several writers, and commits. Returns the folder.
 inline absl::StatusOr<std::string> Save(const std::string& root, CheckpointId id,
                                         const Model& model, std::mt19937_64& random, size_t writers,
-                                        FileSystem& files = PosixFiles()) {
+                                        FileSystem& files = PosixFiles(), RunState run = {}) {
   MUSTER_ASSIGN_OR_RETURN(const std::string folder, PrepareCheckpointFolder(root, id, files));
   std::vector<std::vector<Box>> boxes(writers);
   for (const Box& whole : model.tensors) {
@@ -106,7 +106,6 @@ inline absl::StatusOr<std::string> Save(const std::string& root, CheckpointId id
     EXPECT_EQ(travelled, digest);
     digests.push_back(travelled);
   }
-  RunState run;
   run.next_sample = id.step * 32;
   run.seed = 7;
   run.layout = "data=2,tensor=2";

@@ -61,11 +61,11 @@ train:
   zero: {}
   threads_per_rank: 1
 checkpoint: {{path: unused, every_steps: {}, keep: {}, init_from: "{}", ram_every_steps: {},
-             keep_every_steps: {}, compare_every_steps: {}{}}}
+             keep_every_steps: {}, keep_best: {}, compare_every_steps: {}{}}}
 )",
                      job.mesh, job.layers, job.data, job.global_batch, job.micro_batch, job.steps,
                      job.reproducible, job.zero, job.save_every, job.keep, job.init_from,
-                     job.ram_every, job.keep_every, job.compare_every,
+                     job.ram_every, job.keep_every, job.keep_best, job.compare_every,
                      job.save_every_text.empty() ? "" : ", every: " + job.save_every_text);
 }
 

@@ -29,6 +29,7 @@ struct Job {
   std::function<std::function<double()>(int rank)> seconds = {};  // default: the real clock
   int keep = 0;
   int keep_every = 0;
+  int keep_best = 0;
   int ram_every = 0;
   int compare_every = 0;
   std::function<rank::VaultOptions(int rank)> vault = {};  // default: none

@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "checkpoint/best.h"
+#include "checkpoint/commit.h"
 #include "checkpoint/store.h"
 #include "rank/checkpoint/agree.h"
 #include "tests/unit/loop/fake_link.h"
@@ -201,6 +205,30 @@ TEST_F(Recovery, EveryNthCheckpointStaysBesideTheNewest) {
   const auto entries = checkpoint::ListCheckpoints(job.checkpoints);
   for (const auto& entry : *entries) steps.push_back(entry.id.step);
   EXPECT_THAT(steps, UnorderedElementsAre(2, 4, 6, 7));
+}
+
+TEST_F(Recovery, TheBestCheckpointStaysBesideTheNewest) {
+  Job job = SavingJob();
+  job.save_every = 1;
+  job.keep = 1;
+  job.keep_best = 1;
+  job.steps = 7;  // the held-out loss is measured at 0, 3, 6 and 7
+  job.final_save_seconds = 5;
+  FakeLink link(FakeLink::Commits::kPermitted);
+  job.link = [&](int rank) { return rank == 0 ? &link : FakeLink::Silent(); };
+  ASSERT_TRUE(RunJob(job).ok());
+  std::map<double, uint64_t> measured;  // by loss
+  const auto entries = checkpoint::ListCheckpoints(job.checkpoints);
+  for (const auto& entry : *entries) {
+    const auto manifest = checkpoint::ReadManifest(entry.path);
+    ASSERT_TRUE(manifest.ok()) << manifest.status();
+    const std::optional<double> loss = checkpoint::HeldOutLoss(manifest->run);
+    ASSERT_TRUE(loss.has_value()) << "step " << entry.id.step;
+    measured.emplace(*loss, entry.id.step);
+  }
+  // While the loss falls the newest is the best; a best one of before stays until then.
+  EXPECT_EQ(measured.begin()->second, 7u);
+  EXPECT_LE(entries->size(), 2u);
 }
 
 TEST_F(Recovery, TheClockOfRankZeroAloneMakesSavesBetweenTheOthers) {

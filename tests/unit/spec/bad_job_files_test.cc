@@ -19,7 +19,8 @@ TEST(BadJobFiles, SayLineFindingAndRemedy) {
        "gpt.yaml:10: unknown field \"optimzer\" in train; did you mean \"optimizer\"?"},
       {"a field of nowhere lists the known ones", With("keep: 3", "colour: 3"),
        "gpt.yaml:13: unknown field \"colour\" in checkpoint; known: path, every_steps, keep, "
-       "init_from, ram_every_steps, every, keep_every_steps, ram_replicas, compare_every_steps"},
+       "init_from, ram_every_steps, every, keep_every_steps, ram_replicas, compare_every_steps, "
+       "keep_best, ram_parity"},
       {"a mistyped field at the top", With("resources", "resorces"),
        "gpt.yaml:5: unknown field \"resorces\" in the job; did you mean \"resources\"?"},
       {"swapped letters are one edit", With("name:", "nmae:"),

@@ -68,7 +68,7 @@ TEST(RoundTrip, OfWhenToSaveCompareAndKeep) {
   const auto spec =
       ParseJobFile(With("keep: 3",
                         "keep: 3, every: 1d90.25s, keep_every_steps: 1000, ram_replicas: 0, "
-                        "compare_every_steps: 25"),
+                        "compare_every_steps: 25, keep_best: 2"),
                    "good");
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->checkpoint().every().seconds(), 86'490);
@@ -76,6 +76,7 @@ TEST(RoundTrip, OfWhenToSaveCompareAndKeep) {
   EXPECT_EQ(spec->checkpoint().keep_every_steps(), 1000u);
   EXPECT_EQ(spec->checkpoint().ram_replicas(), 0u);
   EXPECT_EQ(spec->checkpoint().compare_every_steps(), 25u);
+  EXPECT_EQ(spec->checkpoint().keep_best(), 2u);
   EXPECT_NE(JobSpecToYaml(*spec).find("  every: 1d1m30.25s\n"), std::string::npos);
   ExpectRoundTrip(*spec);
 }
@@ -124,6 +125,8 @@ checkpoint:
   keep_every_steps: 0
   ram_replicas: 1
   compare_every_steps: 0
+  keep_best: 0
+  ram_parity: 0
 recovery:
   attempts_without_progress: 3
   hot_spares: 0

@@ -147,6 +147,12 @@ TEST(ValidateJobSpec, NumbersMustMakeSense) {
        },
        "checkpoint.keep_every_steps: 50, but no step is saved for its number; give every_steps, a "
        "divisor of it"},
+      {"the best of all",
+       [](J j) {
+         j->mutable_checkpoint()->set_keep(0);
+         j->mutable_checkpoint()->set_keep_best(2);
+       },
+       "checkpoint.keep_best: 2, but keep: 0 keeps all; say how many of the newest stay"},
       {"more copies than one", [](J j) { j->mutable_checkpoint()->set_ram_replicas(2); },
        "checkpoint.ram_replicas: 2; give 1, or 0 for no copies on other nodes"},
       {"a newline in a path", [](J j) { j->mutable_checkpoint()->set_path("/a\nb"); },
