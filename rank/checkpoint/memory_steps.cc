@@ -113,8 +113,8 @@ void MemorySteps::Find(const VaultOptions& options, const checkpoint::SlotId& ow
       continue;
     }
     const uint64_t lineage = std::max(found.attempt, file->slot().adopted_by());
-    const bool eligible = found.attempt < attempt && lineage >= options.since &&
-                          file->slot().resumes() < kRamResumesMax;
+    if (lineage < options.since) continue;
+    const bool eligible = found.attempt < attempt && file->slot().resumes() < kRamResumesMax;
     slots_.push_back({id.letter, *std::move(file), *std::move(content), id.rank == me, eligible});
   }
 }

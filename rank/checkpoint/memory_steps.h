@@ -5,13 +5,14 @@
 // there. A shard that several offer is given out by the one whose own it is, or the lowest; damage
 // found in it makes it the next one's turn.
 //
-// A step may be gone on from without storage (Whole) when every shard of it is offered and
-//   - its attempt is over, and it or one that went on from it is not older than `since`: the newest
-//     attempt that finished a step as far as the coordinator knows, or the first one after a
-//     checkpoint was marked bad. So what an attempt sealed after its nodes were cut off and the job
-//     went on elsewhere is never gone on from;
-//   - not two attempts went on from it without finishing a step: the state itself may be what
-//     fails.
+// Offered is what belongs to an attempt not older than `since`, as its own or because that one went
+// on from it: the newest attempt that finished a step as far as the coordinator knows, or the first
+// one after a checkpoint was marked bad or replicas differed. So what an attempt sealed after its
+// nodes were cut off and the job went on elsewhere is never gone on from.
+//
+// A step may be gone on from without storage (whole) when every shard of it is offered, its attempt
+// is over, and not two attempts went on from it without finishing a step: the state itself may be
+// what fails.
 //
 // Threads: the rank's one. Owns: the mappings.
 #pragma once
