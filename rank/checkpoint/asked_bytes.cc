@@ -55,10 +55,8 @@ void Asked::TakeNext(std::span<const std::byte> bytes) {
 }
 
 void Answer::Add(std::span<const std::byte> bytes) {
-  if (bytes.empty()) return;
-  const size_t before = bytes_.size();
-  bytes_.resize(before + bytes.size());
-  std::memcpy(bytes_.data() + before, bytes.data(), bytes.size());
+  if (bytes_.empty()) bytes_.reserve(room_);
+  bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
 }
 
 std::vector<std::byte> Answer::Seal() && {

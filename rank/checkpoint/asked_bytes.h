@@ -49,11 +49,14 @@ class Asked {
 // An answer: bytes, and at the end their CRC32C. Nothing at all for no bytes.
 class Answer {
  public:
+  // Memory for so many bytes is taken with the first of them.
+  explicit Answer(uint64_t room) : room_(room) {}
   void Add(std::span<const std::byte> bytes);
   uint64_t size() const { return bytes_.size(); }
   std::vector<std::byte> Seal() &&;
 
  private:
+  uint64_t room_ = 0;
   std::vector<std::byte> bytes_;
 };
 

@@ -25,6 +25,12 @@ struct Asker {
   uint64_t limit = 0;  // bytes of one answer, overstepped by less than one ask
 
   bool complete() const { return next == asks.size(); }
+  // At most, of what is left and its checksum.
+  uint64_t RoundBytes() const {
+    uint64_t left = sizeof(uint32_t);
+    for (size_t i = next; i < asks.size() && left < limit; ++i) left += asks[i].bytes;
+    return left;
+  }
 };
 
 using ChunkKey = std::pair<uint32_t, uint64_t>;  // file, index
@@ -81,7 +87,8 @@ class Exchange {
     MUSTER_RETURN_IF_ERROR(Agree(group_, Begin()));
     absl::Status taken;
     while (true) {
-      std::vector<Answer> answers(askers_.size());
+      std::vector<Answer> answers;
+      for (const Asker& asker : askers_) answers.emplace_back(asker.RoundBytes());
       const absl::Status given = Give(answers);
       std::vector<std::vector<std::byte>> sealed;
       for (Answer& answer : answers) sealed.push_back(std::move(answer).Seal());

@@ -265,7 +265,7 @@ absl::StatusOr<std::optional<Resumed>> Resume(const ResumeRequest& request, cons
 }
 
 std::string WhereFrom(const Resumed& resumed) {
-  const std::string folder = resumed.folder.substr(resumed.folder.find_last_of('/') + 1);
+  std::string folder = resumed.folder.substr(resumed.folder.find_last_of('/') + 1);
   if (!resumed.on_storage || resumed.memory_share == 0) return folder;
   if (resumed.from_memory) return folder + ", from memory";
   return fmt::format("{}, {:.0f} % from memory", folder, 100 * resumed.memory_share);

@@ -17,7 +17,7 @@ struct Question {
     asked.Add(3, {40, here.size(), here.data()}, 300);
   }
   Bytes AnswerTo(size_t first, size_t last) const {
-    Answer answer;
+    Answer answer(1);
     for (size_t i = first; i < last; ++i) {
       answer.Add(std::span(there).subspan(asked.asks()[i].from, asked.asks()[i].bytes));
     }
@@ -50,7 +50,7 @@ TEST(AskedBytes, NothingDamagedShortOrBeyondIsTaken) {
     EXPECT_TRUE(absl::IsDataLoss(question.asked.Take(std::span(whole).first(size)).status()))
         << size << " bytes";
   }
-  Answer short_one;
+  Answer short_one(299);
   short_one.Add(std::span(question.there).first(299));
   EXPECT_TRUE(absl::IsDataLoss(question.asked.Take(std::move(short_one).Seal()).status()));
   ASSERT_TRUE(question.asked.Take(question.AnswerTo(0, 4)).ok());
