@@ -39,7 +39,7 @@ class DoorFiles : public rank::FailingFiles {
     if (stands_ == Stands::kLink) WaitAtDoor(name);
     return rank::FailingFiles::Link(existing, name);
   }
-  void Open() {
+  void OpenDoor() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       open_ = true;
@@ -72,7 +72,7 @@ class OpeningLink : public FakeLink {
   void Publish(const muster_rank_status& status, double straggler_seconds,
                bool from_memory) override {
     FakeLink::Publish(status, straggler_seconds, from_memory);
-    if (status.step >= step_) files_.Open();
+    if (status.step >= step_) files_.OpenDoor();
   }
 
  private:
