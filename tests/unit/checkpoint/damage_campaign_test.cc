@@ -8,7 +8,9 @@
 #include <cstdlib>
 
 #include "checkpoint/digest.h"
+#include "rank/checkpoint/resume.h"
 #include "tests/unit/checkpoint/crash_history.h"
+#include "trainer/collective/in_process/in_process.h"
 
 namespace muster::checkpoint {
 namespace {
@@ -180,10 +182,47 @@ class DamageCampaign : public testing::Test {
         !fault.empty()) {
       return fault;
     }
+    if (const std::string fault = GoesOnWrongly(files, kind, random); !fault.empty()) return fault;
     if (seed % 4 != 0) return "";
     const absl::StatusOr<bool> older = LoadsBack(Folder(kOld), ModelOf(kOld), random, files);
     if (!older.ok() || !*older) return "nothing, but the older one does not load";
     return NotTheOlder(ChooseNewest(kJob, files));
+  }
+
+  // What a rank goes on from: the older step, or the newer where nothing of it was touched; and in
+  // either case with the right bytes.
+  std::string GoesOnWrongly(FileSystem& files, const Kind& kind, std::mt19937_64& random) {
+    const auto world = trainer::collective::MakeInProcessWorld(1);
+    const rank::RankSlots no_slots({}, {"gpt-1-abc", 0, 0, 0, 1});
+    const rank::Console console{[](const std::string&) {}, [](const std::string&) {}};
+    std::vector<Box> boxes;
+    std::vector<Bytes> got;
+    rank::ResumeRequest request;
+    request.root = kJob;
+    request.permitted = permitted_;
+    request.attempt = 2;
+    request.requests = [&](const Manifest& manifest, bool) {
+      boxes.clear();
+      for (const Tensor& tensor : manifest.tensors) {
+        const Box whole = WholeTensor(tensor.name, tensor.dtype, tensor.shape);
+        for (Box& part : RandomCuts(whole, random, 1 + random() % 3)) boxes.push_back(part);
+      }
+      got.clear();
+      for (const Box& box : boxes) got.emplace_back(ByteCount(box));
+      std::vector<Request> requests;
+      for (size_t i = 0; i < boxes.size(); ++i) requests.push_back({boxes[i], got[i]});
+      return requests;
+    };
+    const auto resumed = rank::Resume(request, no_slots, *world[0], console, files);
+    if (!resumed.ok())
+      return "nothing, but no going on: " + std::string(resumed.status().message());
+    if (!resumed->has_value()) return "nothing, but a new beginning";
+    const CheckpointId id{(*resumed)->manifest.step, (*resumed)->manifest.attempt};
+    if (id != kOld && kind.touches_what_is_loaded) return "going on";
+    for (size_t i = 0; i < boxes.size(); ++i) {
+      if (got[i] != CutOut(ModelOf(id), boxes[i])) return "going on, with other bytes";
+    }
+    return "";
   }
 
   static std::string NotTheOlder(const absl::StatusOr<ResumeChoice>& choice) {
