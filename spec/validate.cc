@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/status.h"
+#include "spec/checkpoints.h"
 #include "spec/data_sizes.h"
 #include "spec/exact_duration.h"
 #include "spec/mesh.h"
@@ -116,6 +117,13 @@ void FindProgramProblems(const v1::ProgramSpec& program, std::vector<Problem>* p
   CheckPath("program.working_dir", program.working_dir(), problems);
 }
 
+// Beyond what the defaults say.
+bool AsksForCheckpoints(const v1::CheckpointSpec& checkpoint) {
+  return checkpoint.every_steps() > 0 || checkpoint.has_every() ||
+         checkpoint.keep_every_steps() > 0 || checkpoint.keep_best() > 0 ||
+         checkpoint.ram_every_steps() > 0 || !checkpoint.init_from().empty();
+}
+
 void FindCheckpointProblems(const v1::JobSpec& spec, std::vector<Problem>* problems) {
   const v1::CheckpointSpec& checkpoint = spec.checkpoint();
   CheckPath("checkpoint.path", checkpoint.path(), problems);
@@ -124,7 +132,11 @@ void FindCheckpointProblems(const v1::JobSpec& spec, std::vector<Problem>* probl
     std::string problem = OutsideText(checkpoint.every(), 1, kDurationSecondsMax);
     if (!problem.empty()) problems->push_back({"checkpoint.every", std::move(problem)});
   }
-  if (spec.has_train() && checkpoint.keep_every_steps() > 0 && checkpoint.every_steps() == 0) {
+  if (spec.has_program() && checkpoint.path().empty() && AsksForCheckpoints(checkpoint)) {
+    problems->push_back({"checkpoint.path", "missing; give a folder every node can reach"});
+  }
+  if (KeepsCheckpoints(spec) && checkpoint.keep_every_steps() > 0 &&
+      checkpoint.every_steps() == 0) {
     problems->push_back({"checkpoint.keep_every_steps",
                          fmt::format("{}, but no step is saved for its number; give every_steps, "
                                      "a divisor of it",

@@ -12,6 +12,7 @@
 #include "coordinator/core/resize.h"
 #include "coordinator/core/view.h"
 #include "coordinator/scheduler/place.h"
+#include "spec/checkpoints.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -56,7 +57,7 @@ void StartJob(Turn& turn, scheduler::Start start) {
   for (v1::NodeShare& share : start.shares) *started->add_shares() = std::move(share);
   for (const NodeId& spare : start.spares) started->add_spares(spare.value());
   if (start.data != 0) *started->mutable_mesh() = MeshWithData(job.spec, start.data);
-  if (job.spec.has_train() && WantsReplicas(job.spec.checkpoint())) {
+  if (spec::KeepsCheckpoints(job.spec) && WantsReplicas(job.spec.checkpoint())) {
     started->set_replica_shift(ReplicaShift(started->shares(),
                                             start.data != 0 ? started->mesh() : job.spec.mesh(),
                                             turn.state().nodes));

@@ -13,6 +13,7 @@
 #include "coordinator/core/incidents.h"
 #include "coordinator/core/room.h"
 #include "coordinator/core/situation.h"
+#include "spec/checkpoints.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -177,7 +178,7 @@ void StopAttempt(Turn& turn, Job& job, v1::AttemptOutcome outcome, const v1::Fai
 
 void StopWaitingForASave(Turn& turn, Job& job) {
   Attempt* attempt = job.LiveAttempt();
-  if (!job.spec.has_train() || attempt->failed_while_stopping) return;
+  if (!spec::KeepsCheckpoints(job.spec) || attempt->failed_while_stopping) return;
   attempt->failed_while_stopping = true;
   for (Share& share : attempt->shares) share.next_order = absl::InfinitePast();
   SendOrders(turn, job);

@@ -8,6 +8,7 @@
 #include "coordinator/core/resize.h"
 #include "coordinator/scheduler/place.h"
 #include "coordinator/scheduler/quota.h"
+#include "spec/checkpoints.h"
 
 namespace muster::coordinator::core {
 namespace {
@@ -37,7 +38,7 @@ FailureRow RowAfter(const ClusterState& state, const Job& job, const Attempt& at
 // An attempt whose slots count has finished a step, as far as was told.
 bool MemoryMayHoldMore(const Job& job, const Attempt& attempt,
                        const v1::AttemptStopping& stopping) {
-  if (!job.spec.has_train()) return false;
+  if (!spec::KeepsCheckpoints(job.spec)) return false;
   if (FoundCorruption({stopping.evidence().begin(), stopping.evidence().end()})) return false;
   const bool earlier = job.slots_since > 0 && job.slots_since < attempt.facts.number();
   return earlier || attempt.facts.first_step_unix_ms() != 0 ||

@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "spec/checkpoints.h"
+
 namespace muster::coordinator::core {
 namespace {
 
@@ -57,7 +59,7 @@ std::vector<uint64_t> StepsLost(const Job& job) {
   const bool over = !newest.live() && newest.facts.outcome() != v1::ATTEMPT_OUTCOME_SUCCEEDED;
   const bool trains = !over && !Failed(newest) && newest.facts.first_step_unix_ms() > 0;
   // A program may keep checkpoints we know nothing of.
-  const bool known = job.spec.has_train() || job.committed_step > 0;
+  const bool known = spec::KeepsCheckpoints(job.spec) || job.committed_step > 0;
   uint64_t kept = !trains && known ? job.committed_step : kAll;
   std::vector<uint64_t> lost(job.attempts.size());
   for (size_t i = job.attempts.size(); i-- > 0;) {

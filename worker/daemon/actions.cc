@@ -5,6 +5,7 @@
 
 #include "common/status.h"
 #include "spdlog/spdlog.h"
+#include "spec/checkpoints.h"
 #include "worker/daemon/worker.h"
 #include "worker/rpc/exchange_call.h"
 #include "worker/shim/cleanup.h"
@@ -142,7 +143,7 @@ void Worker::Do(const core::PublishRanks& action) { live_ranks_->Publish(action.
 void Worker::AddVault(const v1::StartRanks& start, v1::ShimOrder* order) {
   v1::GangOrder gang;
   if (!vault_.on() || start.share().ranks() == 0 || !gang.ParseFromString(start.gang())) return;
-  if (!gang.spec().has_train()) return;  // no other program knows of slots yet
+  if (!spec::KeepsCheckpoints(gang.spec())) return;
   if (const absl::Status added = vault_.Add(start.job_uid()); !added.ok()) {
     return spdlog::warn("job {}: no checkpoints in memory: {}", start.job_uid(),
                         std::string(added.message()));

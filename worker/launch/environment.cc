@@ -100,6 +100,11 @@ void SetOurs(const Launch& launch, uint32_t rank, const Standing& standing, cons
   out->Set("MUSTER_SLOTS", standing.slots);
   out->Set("MUSTER_SCOPE", facts.scope);
   out->Set("TMPDIR", facts.temp_folder);
+  if (const std::string& root = launch.gang.spec().checkpoint().path(); !root.empty()) {
+    out->Set("MUSTER_CHECKPOINTS", root + "/" + start.job_uid());
+    out->Set("MUSTER_JOB_FILE", facts.job_file);
+    out->Set("MUSTER_RESUME_FILE", facts.resume_file);
+  }
   if (const v1::ShimOrder& order = launch.order; !order.vault_folder().empty()) {
     out->Set("MUSTER_VAULT", order.vault_folder());
     out->Set("MUSTER_VAULT_BYTES", order.vault_rank_bytes());

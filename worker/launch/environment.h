@@ -22,6 +22,8 @@ struct LocalFacts {
   std::string memory_folder;  // shared memory segments
   uint32_t cores = 1;         // of the machine
   std::string interface;      // the network interface that holds the order's host_address
+  std::string job_file = {};  // the document; of jobs with checkpoints, as what may be resumed
+  std::string resume_file = {};
 };
 
 // The variables of `own` (the shim's) that ranks may inherit: paths, locale, thread and device

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "common/status.h"
+#include "spec/checkpoints.h"
 #include "spec/yaml.h"
 #include "worker/shim/folder.h"
 
@@ -61,7 +62,7 @@ std::string FindProgram(const std::string& program, const launch::Environment& e
 
 absl::Status WriteJobFiles(const launch::Launch& launch, const std::string& folder) {
   const v1::JobSpec& spec = launch.gang.spec();
-  if (spec.has_program()) return absl::OkStatus();
+  if (!muster::spec::KeepsCheckpoints(spec)) return absl::OkStatus();
   MUSTER_RETURN_IF_ERROR(ReplaceFile(folder + "/" + kJobFile, muster::spec::JobSpecToJson(spec)));
   nlohmann::json resume = nlohmann::json::array();
   for (const v1::CheckpointRef& checkpoint : launch.gang.resume()) {

@@ -23,7 +23,7 @@ RankCommand CommandOf(const launch::Launch& launch, const std::string& folder);
 // slash or is nowhere.
 std::string FindProgram(const std::string& program, const launch::Environment& environment);
 
-// Writes job.json and resume.json for a native job; nothing for a program.
+// Writes job.json and resume.json; nothing for a program without checkpoints.
 absl::Status WriteJobFiles(const launch::Launch& launch, const std::string& folder);
 
 }  // namespace muster::worker::shim

@@ -107,6 +107,8 @@ absl::Status Shim::Prepare() {
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return ErrnoError(errno, "become the subreaper");
 
   facts_.folder = folder_;
+  facts_.job_file = folder_ + "/" + kJobFile;
+  facts_.resume_file = folder_ + "/" + kResumeFile;
   facts_.scope = scope_;
   facts_.temp_folder = folder_ + "/" + kTempFolder;
   facts_.memory_folder = SharedMemoryFolder(scope_);

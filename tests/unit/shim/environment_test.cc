@@ -50,6 +50,23 @@ LocalFacts Cores(uint32_t cores) {
   return {"/s/7.3", "0123abcd", "/s/7.3/tmp", "/dev/shm/m", cores, ""};
 }
 
+TEST(RankVariables, TellWhereTheJobsCheckpointsAreIfItHasAny) {
+  Launch launch = Order("127.0.0.1:1", "");
+  LocalFacts facts = Cores(64);
+  facts.job_file = "/s/7.3/job.json";
+  facts.resume_file = "/s/7.3/resume.json";
+  for (const std::string& line : RankVariables(launch, 3, facts)) {
+    EXPECT_THAT(line, Not(StartsWith("MUSTER_CHECKPOINTS")));
+    EXPECT_THAT(line, Not(StartsWith("MUSTER_JOB_FILE")));
+  }
+  launch.gang.mutable_spec()->mutable_checkpoint()->set_path("/ck");
+  const Environment env = RankVariables(launch, 3, facts);
+  for (const char* line : {"MUSTER_CHECKPOINTS=/ck/gpt-7-abc123", "MUSTER_JOB_FILE=/s/7.3/job.json",
+                           "MUSTER_RESUME_FILE=/s/7.3/resume.json"}) {
+    EXPECT_THAT(env, Contains(line));
+  }
+}
+
 TEST(RankVariables, EveryFamilyTellsTheSamePlace) {
   const Environment env = RankVariables(Order("127.0.0.1:1", ""), 3, Cores(64));
   for (const char* line :

@@ -6,6 +6,8 @@
 #include <functional>
 
 #include "job_text.h"
+#include "spec/checkpoints.h"
+#include "spec/defaults.h"
 #include "spec/names.h"
 #include "spec/yaml.h"
 
@@ -181,6 +183,32 @@ TEST(ValidateJobSpec, MeshMustBeKnownAndBounded) {
   huge.mutable_mesh(1)->set_size(4'000'000'000u);
   EXPECT_EQ(std::string(ValidateJobSpec(huge).message()),
             "mesh: 4294967295 or more ranks; at most 1000000, lower an axis");
+}
+
+TEST(ValidateJobSpec, ProgramsThatAskForCheckpointsSayWhere) {
+  v1::JobSpec program = DefaultProgramJob();
+  program.set_name("mine");
+  program.add_mesh()->set_name("ranks");
+  program.mutable_mesh(0)->set_size(2);
+  program.mutable_program()->add_command("true");
+  EXPECT_EQ(ValidateJobSpec(program), absl::OkStatus());
+  EXPECT_FALSE(KeepsCheckpoints(program));
+  const std::vector<std::function<void(v1::CheckpointSpec*)>> asks = {
+      [](v1::CheckpointSpec* c) { c->set_every_steps(5); },
+      [](v1::CheckpointSpec* c) { c->mutable_every()->set_seconds(60); },
+      [](v1::CheckpointSpec* c) { c->set_ram_every_steps(1); },
+      [](v1::CheckpointSpec* c) { c->set_init_from("/ck/other"); },
+  };
+  for (size_t i = 0; i < asks.size(); ++i) {
+    v1::JobSpec asking = program;
+    asks[i](asking.mutable_checkpoint());
+    EXPECT_EQ(std::string(ValidateJobSpec(asking).message()),
+              "checkpoint.path: missing; give a folder every node can reach")
+        << i;
+    asking.mutable_checkpoint()->set_path("/ck");
+    EXPECT_EQ(ValidateJobSpec(asking), absl::OkStatus()) << i;
+    EXPECT_TRUE(KeepsCheckpoints(asking));
+  }
 }
 
 TEST(ValidateJobSpec, ProgramsNeedACommandAndCleanVariables) {
