@@ -12,8 +12,12 @@ namespace muster::checkpoint {
 std::optional<double> HeldOutLoss(const RunState& run) {
   const nlohmann::json extra = nlohmann::json::parse(run.extra_json, nullptr, false);
   if (!extra.is_object()) return std::nullopt;
-  const auto found = extra.find("eval_bits_per_byte");
-  if (found == extra.end() || !found->is_number()) return std::nullopt;
+  // The native trainer's own, or what another program has in its state text.
+  const nlohmann::json* object = &extra;
+  if (const auto program = extra.find("program"); program != extra.end()) object = &*program;
+  if (!object->is_object()) return std::nullopt;
+  const auto found = object->find("eval_bits_per_byte");
+  if (found == object->end() || !found->is_number()) return std::nullopt;
   const double loss = found->get<double>();
   if (!std::isfinite(loss) || loss <= 0) return std::nullopt;
   return loss;

@@ -1,7 +1,8 @@
 // Which checkpoints have the lowest held-out loss, by what their own manifests say.
 //
-// The loss is the number `extra.eval_bits_per_byte` of the manifest's run state: measured at the
-// checkpoint's step, or last before it. So of several with the same loss the earliest is the one it
+// The loss is the number `extra.eval_bits_per_byte` of the manifest's run state (of another program
+// than the native trainer: `eval_bits_per_byte` of its state text): measured at the checkpoint's
+// step, or last before it. So of several with the same loss the earliest is the one it
 // was measured at, and counts as the best of them. One without a number, with one that is not above
 // zero, or whose manifest cannot be read, is never among the best.
 #pragma once

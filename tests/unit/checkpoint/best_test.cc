@@ -20,9 +20,12 @@ TEST(HeldOutLoss, IsANumberAboveZeroOrNothing) {
   };
   EXPECT_EQ(loss(R"({"eval_bits_per_byte": 1.5})"), 1.5);
   EXPECT_EQ(loss(R"({"eval_bits_per_byte": 2})"), 2.0);
-  for (const char* none : {"{}", "[]", "", R"({"eval_bits_per_byte": 0})",
-                           R"({"eval_bits_per_byte": -1.0})", R"({"eval_bits_per_byte": "1.5"})",
-                           R"({"eval_bits_per_byte": null})", R"({"eval_bits_per_byte": 1e999})"}) {
+  EXPECT_EQ(loss(R"({"program": {"eval_bits_per_byte": 0.7}})"), 0.7);
+  for (const char* none :
+       {"{}", "[]", "", R"({"eval_bits_per_byte": 0})", R"({"program": {}})", R"({"program": 3})",
+
+        R"({"eval_bits_per_byte": -1.0})", R"({"eval_bits_per_byte": "1.5"})",
+        R"({"eval_bits_per_byte": null})", R"({"eval_bits_per_byte": 1e999})"}) {
     EXPECT_EQ(loss(none), std::nullopt) << none;
   }
 }
