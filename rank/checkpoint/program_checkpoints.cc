@@ -11,6 +11,7 @@
 #include "checkpoint/shard.h"
 #include "common/status.h"
 #include "rank/checkpoint/agree.h"
+#include "rank/checkpoint/fingerprints.h"
 
 namespace muster::rank {
 namespace {
@@ -108,6 +109,10 @@ absl::StatusOr<std::optional<Resumed>> ProgramCheckpoints::LoadNewest() {
       requests.push_back({region.section.box, region.section.bytes});
     }
     return requests;
+  };
+  request.check = [this](const checkpoint::Manifest& manifest) -> absl::Status {
+    MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole, WholeFingerprints(owned_, group_));
+    return CheckFingerprints(manifest.run.extra_json, whole);
   };
   return Resume(request, *slots_, group_, console_, files_);
 }
@@ -261,7 +266,10 @@ absl::Status ProgramCheckpoints::MaybeSave() {
 }
 
 absl::Status ProgramCheckpoints::BeginSave(const std::string& next) {
-  MUSTER_RETURN_IF_ERROR(saver_->Begin(facts_.step, RunStateNow(), owned_, next));
+  checkpoint::RunState run = RunStateNow();
+  MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole, WholeFingerprints(owned_, group_));
+  run.extra_json = WithFingerprints(run.extra_json, whole);
+  MUSTER_RETURN_IF_ERROR(saver_->Begin(facts_.step, run, owned_, next));
   begun_step_ = facts_.step;
   durable_cadence_.NoteBegun(Now());
   ram_cadence_.NoteBegun(facts_.step);

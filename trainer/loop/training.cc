@@ -240,9 +240,9 @@ absl::StatusOr<std::optional<rank::Resumed>> Training::Load() {
   };
   request.check = [this](const checkpoint::Manifest& manifest) -> absl::Status {
     const std::vector<uint64_t> local = LocalFingerprints(model_->table(), params_.span());
-    MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole,
+    MUSTER_ASSIGN_OR_RETURN(const rank::Fingerprints whole,
                             WholeFingerprints(model_->table(), local, groups_));
-    return CheckFingerprints(manifest.run.extra_json, whole);
+    return rank::CheckFingerprints(manifest.run.extra_json, whole);
   };
   MUSTER_ASSIGN_OR_RETURN(std::optional<rank::Resumed> resumed,
                           rank::Resume(request, *slots_, world_, console(), files_));
@@ -394,10 +394,10 @@ absl::Status Training::BeginSave(const std::string& next) {
   // Before, so that what a broken machine made of the weights is never saved.
   const std::vector<uint64_t> local = LocalFingerprints(model_->table(), params_.span());
   MUSTER_RETURN_IF_ERROR(CompareReplicas(model_->table(), local, step_, groups_, console()));
-  MUSTER_ASSIGN_OR_RETURN(const Fingerprints whole,
+  MUSTER_ASSIGN_OR_RETURN(const rank::Fingerprints whole,
                           WholeFingerprints(model_->table(), local, groups_));
   checkpoint::RunState run = StateOfRun();
-  run.extra_json = WithFingerprints(run.extra_json, whole);
+  run.extra_json = rank::WithFingerprints(run.extra_json, whole);
   MUSTER_RETURN_IF_ERROR(saver_->Begin(step_, run, Owned(), next));
   begun_step_ = step_;
   durable_cadence_.NoteBegun(Now());

@@ -1,18 +1,12 @@
 #include "trainer/loop/weight_fingerprints.h"
 
-#include <fmt/ranges.h>
-
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "checkpoint/fingerprint.h"
 #include "common/status.h"
 
 namespace muster::trainer::loop {
 namespace {
-
-constexpr const char* kKey = "fingerprints";
-constexpr size_t kNamesMax = 3;
 
 checkpoint::Box LocalBox(const parallel::Parameter& parameter) {
   checkpoint::Box box;
@@ -41,12 +35,12 @@ std::vector<uint64_t> LocalFingerprints(const parallel::ParameterTable& table,
   return out;
 }
 
-absl::StatusOr<Fingerprints> WholeFingerprints(const parallel::ParameterTable& table,
-                                               const std::vector<uint64_t>& local,
-                                               const RankGroups& groups) {
+absl::StatusOr<rank::Fingerprints> WholeFingerprints(const parallel::ParameterTable& table,
+                                                     const std::vector<uint64_t>& local,
+                                                     const RankGroups& groups) {
   MUSTER_ASSIGN_OR_RETURN(const std::vector<std::vector<std::byte>> all,
                           groups.tensor->AllGatherBytes(std::as_bytes(std::span(local))));
-  Fingerprints whole;
+  rank::Fingerprints whole;
   for (size_t rank = 0; rank < all.size(); ++rank) {
     if (all[rank].size() != local.size() * sizeof(uint64_t)) {
       return Internal("fingerprints: rank {} of the tensor group sent {} bytes, {} were expected",
@@ -61,31 +55,6 @@ absl::StatusOr<Fingerprints> WholeFingerprints(const parallel::ParameterTable& t
     }
   }
   return whole;
-}
-
-std::string WithFingerprints(const std::string& extra_json, const Fingerprints& fingerprints) {
-  nlohmann::json extra = nlohmann::json::parse(extra_json, nullptr, false);
-  if (!extra.is_object()) extra = nlohmann::json::object();
-  nlohmann::json& list = extra[kKey] = nlohmann::json::object();
-  for (const auto& [name, value] : fingerprints) list[name] = fmt::format("{:016x}", value);
-  return extra.dump();
-}
-
-absl::Status CheckFingerprints(const std::string& extra_json, const Fingerprints& loaded) {
-  const nlohmann::json extra = nlohmann::json::parse(extra_json, nullptr, false);
-  if (!extra.is_object() || !extra.contains(kKey)) return absl::OkStatus();
-  const nlohmann::json& saved = extra[kKey];
-  std::vector<std::string> wrong;
-  size_t count = 0;
-  for (const auto& [name, value] : loaded) {
-    const auto found = saved.find(name);
-    if (found != saved.end() && *found == fmt::format("{:016x}", value)) continue;
-    if (++count <= kNamesMax) wrong.push_back(name);
-  }
-  if (count == 0) return absl::OkStatus();
-  return DataLoss("{} {} not what was saved, by the fingerprint of the live weights ({}{})", count,
-                  count == 1 ? "parameter is" : "parameters are", fmt::join(wrong, ", "),
-                  count > kNamesMax ? ", ..." : "");
 }
 
 }  // namespace muster::trainer::loop

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "rank/checkpoint/fingerprints.h"
 #include "trainer/loop/rank_groups.h"
 #include "trainer/parallel/parameter_table.h"
 
@@ -25,18 +26,9 @@ namespace muster::trainer::loop {
 std::vector<uint64_t> LocalFingerprints(const parallel::ParameterTable& table,
                                         std::span<const float> params);
 
-using Fingerprints = std::map<std::string, uint64_t>;
-
 // Of every whole parameter. Collective over the tensor group; the same on all its ranks.
-absl::StatusOr<Fingerprints> WholeFingerprints(const parallel::ParameterTable& table,
-                                               const std::vector<uint64_t>& local,
-                                               const RankGroups& groups);
-
-// The run state's `extra` with the fingerprints added.
-std::string WithFingerprints(const std::string& extra_json, const Fingerprints& fingerprints);
-
-// Errors: kDataLoss names parameters that are not what `extra_json` says. A checkpoint without
-// fingerprints (an imported one, an older one) passes.
-absl::Status CheckFingerprints(const std::string& extra_json, const Fingerprints& loaded);
+absl::StatusOr<rank::Fingerprints> WholeFingerprints(const parallel::ParameterTable& table,
+                                                     const std::vector<uint64_t>& local,
+                                                     const RankGroups& groups);
 
 }  // namespace muster::trainer::loop
