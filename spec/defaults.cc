@@ -46,6 +46,9 @@ v1::JobSpec DefaultProgramJob() {
 }
 
 void FillDerived(v1::JobSpec* spec) {
+  if (!spec->checkpoint().has_ram_replicas()) {
+    spec->mutable_checkpoint()->set_ram_replicas(spec->checkpoint().ram_parity() > 0 ? 0 : 1);
+  }
   if (!spec->has_train()) return;
   v1::ModelSpec* model = spec->mutable_train()->mutable_model();
   if (model->kv_heads() == 0) model->set_kv_heads(model->heads());
@@ -56,7 +59,6 @@ void FillUnset(v1::JobSpec* spec) {
   if (spec->recovery().attempts_without_progress() == 0) {
     spec->mutable_recovery()->set_attempts_without_progress(3);
   }
-  if (!spec->checkpoint().has_ram_replicas()) spec->mutable_checkpoint()->set_ram_replicas(1);
   v1::ScheduleSpec* schedule = spec->mutable_schedule();
   if (schedule->queue().empty()) schedule->set_queue("default");
   if (!schedule->has_preemptible()) schedule->set_preemptible(true);

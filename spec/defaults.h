@@ -10,7 +10,8 @@ namespace muster::spec {
 v1::JobSpec DefaultTrainJob();
 v1::JobSpec DefaultProgramJob();
 
-// Values that follow from others once the file is read: kv_heads = heads when not said.
+// Values that follow from others once the file is read: kv_heads = heads when not said; a copy on
+// another node when nobody asked for parity.
 void FillDerived(v1::JobSpec* spec);
 
 // For specs that come over gRPC from other clients: fills the fields where 0 can only mean "not

@@ -17,6 +17,7 @@ constexpr int kAxesMax = 8;
 constexpr uint64_t kRanksMax = 1'000'000;
 constexpr uint32_t kSlotsMax = 1024;
 constexpr size_t kPathMax = 4096;
+constexpr uint32_t kRamParityMax = 16;
 
 bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -121,7 +122,8 @@ void FindProgramProblems(const v1::ProgramSpec& program, std::vector<Problem>* p
 bool AsksForCheckpoints(const v1::CheckpointSpec& checkpoint) {
   return checkpoint.every_steps() > 0 || checkpoint.has_every() ||
          checkpoint.keep_every_steps() > 0 || checkpoint.keep_best() > 0 ||
-         checkpoint.ram_every_steps() > 0 || !checkpoint.init_from().empty();
+         checkpoint.ram_every_steps() > 0 || checkpoint.ram_parity() > 0 ||
+         !checkpoint.init_from().empty();
 }
 
 void FindCheckpointProblems(const v1::JobSpec& spec, std::vector<Problem>* problems) {
@@ -151,6 +153,17 @@ void FindCheckpointProblems(const v1::JobSpec& spec, std::vector<Problem>* probl
     problems->push_back(
         {"checkpoint.ram_replicas",
          fmt::format("{}; give 1, or 0 for no copies on other nodes", checkpoint.ram_replicas())});
+  }
+  if (checkpoint.ram_parity() > kRamParityMax) {
+    problems->push_back(
+        {"checkpoint.ram_parity",
+         fmt::format("{}; give 1 to {}, or 0 for none", checkpoint.ram_parity(), kRamParityMax)});
+  }
+  if (checkpoint.ram_parity() > 0 && checkpoint.ram_replicas() > 0) {
+    problems->push_back({"checkpoint.ram_parity",
+                         fmt::format("{}, beside ram_replicas: {}; parity comes instead of copies, "
+                                     "give one of the two",
+                                     checkpoint.ram_parity(), checkpoint.ram_replicas())});
   }
 }
 

@@ -78,6 +78,7 @@ absl::StatusOr<v1::JobSpec> Parse(const std::string& text, const std::string& fi
   if (train == nullptr && program == nullptr) {
     reader->AddProblem(root.line, "neither train nor program; say what the job runs");
   }
+  spec.mutable_checkpoint()->clear_ram_replicas();  // follows from the rest when it is not said
   reader->ReadMessage(root, "", {"apiVersion", "kind"}, &spec);
   if (!reader->problems().empty()) return AllProblems(filename, reader->problems());
   FillDerived(&spec);

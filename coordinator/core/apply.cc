@@ -78,6 +78,8 @@ void ApplyAttemptStarted(ClusterState& state, const v1::Record& record) {
   attempt.facts.set_rung(started.rung());
   *attempt.facts.mutable_mesh() = started.mesh();
   attempt.facts.set_replica_shift(started.replica_shift());
+  attempt.facts.set_parity_group(started.parity_group());
+  attempt.facts.set_parity_stride(started.parity_stride());
   if (!started.mesh().empty()) state.shortened.insert(job.id);
   job.stepped_back = false;
   job.waits_for_room = false;

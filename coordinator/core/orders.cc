@@ -7,6 +7,7 @@
 #include "coordinator/core/grace.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/incidents.h"
+#include "coordinator/core/parity.h"
 #include "coordinator/core/replicas.h"
 
 namespace muster::coordinator::core {
@@ -26,6 +27,7 @@ void SendStart(Turn& turn, const Job& job, Attempt& attempt, size_t index, const
   start->set_root_address(turn.state().nodes.Find(root)->peer_address);
   start->set_gang(GangOrderOf(job, attempt));
   AddReplicas(job, attempt, index, turn.state().nodes, start);
+  AddParity(job, attempt, index, turn.state().nodes, start);
   turn.Send(node, std::move(message));
 }
 

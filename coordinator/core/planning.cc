@@ -8,6 +8,7 @@
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/holds.h"
 #include "coordinator/core/ladder.h"
+#include "coordinator/core/parity.h"
 #include "coordinator/core/replicas.h"
 #include "coordinator/core/resize.h"
 #include "coordinator/core/view.h"
@@ -57,10 +58,12 @@ void StartJob(Turn& turn, scheduler::Start start) {
   for (v1::NodeShare& share : start.shares) *started->add_shares() = std::move(share);
   for (const NodeId& spare : start.spares) started->add_spares(spare.value());
   if (start.data != 0) *started->mutable_mesh() = MeshWithData(job.spec, start.data);
-  if (spec::KeepsCheckpoints(job.spec) && WantsReplicas(job.spec.checkpoint())) {
-    started->set_replica_shift(ReplicaShift(started->shares(),
-                                            start.data != 0 ? started->mesh() : job.spec.mesh(),
-                                            turn.state().nodes));
+  const auto& mesh = start.data != 0 ? started->mesh() : job.spec.mesh();
+  const bool keeps = spec::KeepsCheckpoints(job.spec);
+  if (keeps && job.spec.checkpoint().ram_parity() > 0) {
+    PlanParity(job.spec.checkpoint(), mesh, turn.state().nodes, started);
+  } else if (keeps && WantsReplicas(job.spec.checkpoint())) {
+    started->set_replica_shift(ReplicaShift(started->shares(), mesh, turn.state().nodes));
   }
   turn.Record(std::move(record));
   SendOrders(turn, job);

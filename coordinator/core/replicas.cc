@@ -23,27 +23,6 @@ std::vector<uint32_t> ShiftsToTry(size_t shares) {
   return shifts;
 }
 
-// Weighed so that no number of better racks makes up for one pair in a tensor group.
-uint64_t Apart(const ReplicaPlace& one, const ReplicaPlace& other, uint32_t tensor, size_t pairs) {
-  const auto groups = [tensor](const ReplicaPlace& place) {
-    return std::pair(place.first_rank / tensor, (place.first_rank + place.ranks - 1) / tensor);
-  };
-  const auto [first, last] = groups(one);
-  const auto [other_first, other_last] = groups(other);
-  const bool group = last < other_first || other_last < first;
-  const bool rack =
-      one.location.rack() != other.location.rack() || one.location.pod() != other.location.pod();
-  const bool pod = one.location.pod() != other.location.pod();
-  const uint64_t more = pairs + 1;
-  return ((group ? more : 0) + (rack ? 1 : 0)) * more + (pod ? 1 : 0);
-}
-
-uint32_t WorldSize(const Shares& shares) {
-  if (shares.empty()) return 0;
-  const v1::NodeShare& last = shares[shares.size() - 1];
-  return last.first_rank() + last.ranks();
-}
-
 void AddHolders(const v1::Attempt& attempt, uint32_t begin, uint32_t end,
                 std::vector<SlotHolder>* holders) {
   const Shares& shares = attempt.shares();
@@ -63,8 +42,43 @@ void AddHolders(const v1::Attempt& attempt, uint32_t begin, uint32_t end,
     add(shares[static_cast<int>(partner)].node(), from, to);
   }
 }
-
 }  // namespace
+
+uint64_t ApartScore(const ReplicaPlace& one, const ReplicaPlace& other, uint32_t tensor,
+                    size_t pairs) {
+  const auto groups = [tensor](const ReplicaPlace& place) {
+    return std::pair(place.first_rank / tensor, (place.first_rank + place.ranks - 1) / tensor);
+  };
+  const auto [first, last] = groups(one);
+  const auto [other_first, other_last] = groups(other);
+  const bool group = last < other_first || other_last < first;
+  const bool rack =
+      one.location.rack() != other.location.rack() || one.location.pod() != other.location.pod();
+  const bool pod = one.location.pod() != other.location.pod();
+  const uint64_t more = pairs + 1;
+  return ((group ? more : 0) + (rack ? 1 : 0)) * more + (pod ? 1 : 0);
+}
+
+uint32_t WorldSizeOf(const Shares& shares) {
+  if (shares.empty()) return 0;
+  const v1::NodeShare& last = shares[shares.size() - 1];
+  return last.first_rank() + last.ranks();
+}
+
+std::vector<ReplicaPlace> PlacesOf(const Shares& shares, const NodeTable& nodes) {
+  std::vector<ReplicaPlace> places;
+  for (const v1::NodeShare& share : shares) {
+    places.push_back({share.first_rank(), share.ranks(), {}});
+    if (const Node* node = nodes.Find(NodeId(share.node())))
+      places.back().location = node->location;
+  }
+  return places;
+}
+
+uint32_t TensorSizeOf(const google::protobuf::RepeatedPtrField<v1::Axis>& mesh) {
+  const bool inner = !mesh.empty() && mesh[mesh.size() - 1].name() == "tensor";
+  return inner ? std::max(1u, mesh[mesh.size() - 1].size()) : 1;
+}
 
 uint32_t ReplicaShift(const std::vector<ReplicaPlace>& places, uint32_t tensor) {
   if (places.size() < 2) return 0;
@@ -73,8 +87,8 @@ uint32_t ReplicaShift(const std::vector<ReplicaPlace>& places, uint32_t tensor) 
   for (const uint32_t shift : ShiftsToTry(places.size())) {
     uint64_t score = 1;
     for (size_t i = 0; i < places.size(); ++i) {
-      score += Apart(places[i], places[(i + shift) % places.size()], std::max(1u, tensor),
-                     places.size());
+      score += ApartScore(places[i], places[(i + shift) % places.size()], std::max(1u, tensor),
+                          places.size());
     }
     if (score <= best_score) continue;
     best = shift;
@@ -86,28 +100,29 @@ uint32_t ReplicaShift(const std::vector<ReplicaPlace>& places, uint32_t tensor) 
 uint32_t ReplicaShift(const Shares& shares,
                       const google::protobuf::RepeatedPtrField<v1::Axis>& mesh,
                       const NodeTable& nodes) {
-  std::vector<ReplicaPlace> places;
-  for (const v1::NodeShare& share : shares) {
-    places.push_back({share.first_rank(), share.ranks(), {}});
-    if (const Node* node = nodes.Find(NodeId(share.node())))
-      places.back().location = node->location;
-  }
-  const bool inner = !mesh.empty() && mesh[mesh.size() - 1].name() == "tensor";
-  return ReplicaShift(places, inner ? mesh[mesh.size() - 1].size() : 1);
+  return ReplicaShift(PlacesOf(shares, nodes), TensorSizeOf(mesh));
 }
 
-std::vector<SlotHolder> SlotHoldersOf(const Job& job, uint64_t number, const v1::NodeShare& share) {
-  std::vector<SlotHolder> holders;
+std::vector<const v1::Attempt*> AttemptsInMemory(const Job& job, uint64_t number) {
+  std::vector<const v1::Attempt*> attempts;
   uint32_t world_size = 0;
   int looked_at = 0;
   for (auto at = job.attempts.rbegin(); at != job.attempts.rend(); ++at) {
     const v1::Attempt& attempt = at->facts;
-    if (attempt.number() == number) world_size = WorldSize(attempt.shares());
+    if (attempt.number() == number) world_size = WorldSizeOf(attempt.shares());
     if (attempt.number() >= number) continue;
     if (attempt.number() < job.slots_since || looked_at == kAttemptsLookedAt) break;
     ++looked_at;
-    if (WorldSize(attempt.shares()) != world_size) continue;  // slots are of one layout
-    AddHolders(attempt, share.first_rank(), share.first_rank() + share.ranks(), &holders);
+    // Slots are of one layout.
+    if (WorldSizeOf(attempt.shares()) == world_size) attempts.push_back(&attempt);
+  }
+  return attempts;
+}
+
+std::vector<SlotHolder> SlotHoldersOf(const Job& job, uint64_t number, const v1::NodeShare& share) {
+  std::vector<SlotHolder> holders;
+  for (const v1::Attempt* attempt : AttemptsInMemory(job, number)) {
+    AddHolders(*attempt, share.first_rank(), share.first_rank() + share.ranks(), &holders);
   }
   std::vector<SlotHolder> once;
   for (const SlotHolder& holder : holders) {
@@ -116,20 +131,26 @@ std::vector<SlotHolder> SlotHoldersOf(const Job& job, uint64_t number, const v1:
   return once;
 }
 
+bool AddSource(const SlotHolder& holder, const NodeTable& nodes,
+               google::protobuf::RepeatedPtrField<v1::SlotSource>* sources) {
+  const Node* node = nodes.Find(holder.node);
+  if (node == nullptr || !node->session) return false;
+  v1::SlotSource* source = sources->Add();
+  source->set_node(holder.node.value());
+  source->set_peer_address(node->peer_address);
+  source->set_first_rank(holder.first_rank);
+  source->set_ranks(holder.ranks);
+  return true;
+}
+
 void AddReplicas(const Job& job, const Attempt& attempt, size_t index, const NodeTable& nodes,
                  v1::StartRanks* start) {
   const v1::NodeShare& share = attempt.facts.shares(static_cast<int>(index));
   size_t told = 0;
   for (const SlotHolder& holder : SlotHoldersOf(job, attempt.facts.number(), share)) {
     if (told == kHoldersMax) break;
-    const Node* node = nodes.Find(holder.node);
-    if (node == nullptr || !node->session || holder.node.value() == share.node()) continue;
-    v1::SlotSource* source = start->add_slot_sources();
-    source->set_node(holder.node.value());
-    source->set_peer_address(node->peer_address);
-    source->set_first_rank(holder.first_rank);
-    source->set_ranks(holder.ranks);
-    ++told;
+    if (holder.node.value() == share.node()) continue;
+    if (AddSource(holder, nodes, start->mutable_slot_sources())) ++told;
   }
   if (attempt.facts.replica_shift() == 0) return;
   const size_t partner =

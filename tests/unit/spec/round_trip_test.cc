@@ -81,6 +81,17 @@ TEST(RoundTrip, OfWhenToSaveCompareAndKeep) {
   ExpectRoundTrip(*spec);
 }
 
+TEST(RoundTrip, OfParityInsteadOfCopies) {
+  const auto spec = ParseJobFile(With("keep: 3", "keep: 3, ram_parity: 4"), "good");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->checkpoint().ram_parity(), 4u);
+  EXPECT_EQ(spec->checkpoint().ram_replicas(), 0u) << "nobody asked for copies";
+  ExpectRoundTrip(*spec);
+  const auto both =
+      ParseJobFile(With("keep: 3", "keep: 3, ram_parity: 4, ram_replicas: 1"), "good");
+  EXPECT_EQ(both->checkpoint().ram_replicas(), 1u) << "which is refused then";
+}
+
 TEST(JobDocument, HasEveryFieldInProtoOrder) {
   const auto spec = ParseJobFile(kGoodJob, "good").value();
   EXPECT_EQ(JobSpecToYaml(spec), R"(apiVersion: muster/v1

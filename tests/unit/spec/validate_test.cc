@@ -157,6 +157,19 @@ TEST(ValidateJobSpec, NumbersMustMakeSense) {
        "checkpoint.keep_best: 2, but keep: 0 keeps all; say how many of the newest stay"},
       {"more copies than one", [](J j) { j->mutable_checkpoint()->set_ram_replicas(2); },
        "checkpoint.ram_replicas: 2; give 1, or 0 for no copies on other nodes"},
+      {"parity of too many",
+       [](J j) {
+         j->mutable_checkpoint()->set_ram_replicas(0);
+         j->mutable_checkpoint()->set_ram_parity(17);
+       },
+       "checkpoint.ram_parity: 17; give 1 to 16, or 0 for none"},
+      {"parity beside copies",
+       [](J j) {
+         j->mutable_checkpoint()->set_ram_replicas(1);
+         j->mutable_checkpoint()->set_ram_parity(4);
+       },
+       "checkpoint.ram_parity: 4, beside ram_replicas: 1; parity comes instead of copies, give one "
+       "of the two"},
       {"a newline in a path", [](J j) { j->mutable_checkpoint()->set_path("/a\nb"); },
        "checkpoint.path: holds a control character; remove it"},
   });
