@@ -94,6 +94,18 @@ std::atomic<uint32_t>& RamSlot::Word(size_t offset) const {
   return *reinterpret_cast<std::atomic<uint32_t>*>(bytes_.data() + offset);
 }
 
+void XorBytes(std::span<std::byte> to, std::span<const std::byte> from) {
+  CHECK(to.size() == from.size(), "{} bytes onto {}", from.size(), to.size());
+  size_t at = 0;
+  for (uint64_t a, b; at + sizeof(a) <= to.size(); at += sizeof(a)) {
+    std::memcpy(&a, to.data() + at, sizeof(a));
+    std::memcpy(&b, from.data() + at, sizeof(b));
+    a ^= b;
+    std::memcpy(to.data() + at, &a, sizeof(a));
+  }
+  for (; at < to.size(); ++at) to[at] ^= from[at];
+}
+
 uint64_t SlotBytes(const ShardLayout& layout) { return ImageBegin(layout) + RoundUp(layout.bytes); }
 
 SlotState RamSlot::state() const {
@@ -158,20 +170,31 @@ absl::Status RamSlot::TakeForWriting() {
 
 absl::Status RamSlot::BeginCopy() { return TakeForWriting(); }
 
-absl::Status RamSlot::CopyIn(uint64_t offset, std::span<const std::byte> data) {
+template <typename Write>
+absl::Status RamSlot::Into(uint64_t offset, std::span<const std::byte> data, const Write& write) {
   CHECK(state() == SlotState::kFilling, "bytes are copied into a slot that is not being filled");
   if (offset > bytes_.size() || data.size() > bytes_.size() - offset) {
     return InvalidArgument("RAM slot of {} bytes: {} bytes at {}", bytes_.size(), data.size(),
                            offset);
   }
-  const auto copy = [&](uint64_t begin, uint64_t end) {
+  const auto part = [&](uint64_t begin, uint64_t end) {
     const uint64_t from = std::max(offset, begin);
     const uint64_t to = std::min(offset + data.size(), end);
-    if (from < to) std::memcpy(bytes_.data() + from, data.data() + (from - offset), to - from);
+    if (from < to) write(bytes_.subspan(from, to - from), data.subspan(from - offset, to - from));
   };
-  copy(0, kWordsBegin);
-  copy(kWordsEnd, bytes_.size());
+  part(0, kWordsBegin);
+  part(kWordsEnd, bytes_.size());
   return absl::OkStatus();
+}
+
+absl::Status RamSlot::CopyIn(uint64_t offset, std::span<const std::byte> data) {
+  return Into(offset, data, [](std::span<std::byte> to, std::span<const std::byte> from) {
+    std::memcpy(to.data(), from.data(), from.size());
+  });
+}
+
+absl::Status RamSlot::XorIn(uint64_t offset, std::span<const std::byte> data) {
+  return Into(offset, data, XorBytes);
 }
 
 absl::Status RamSlot::SealCopy(const SlotId& wanted, uint64_t adopted_by, uint32_t resumes) {

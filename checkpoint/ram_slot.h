@@ -12,7 +12,7 @@
 // slot that shall be drained counts as held until it is persisted or given up, and one that shall
 // be copied to another node until that has it or is given up.
 //
-// On the other node the copy is a slot like any other (BeginCopy, CopyIn, SealCopy).
+// On the other node the copy is a slot like any other (BeginCopy, CopyIn or XorIn, SealCopy).
 //
 // Threads: one writer. Marks, holds and the state may be read and set from any process at any time.
 // Owns:    nothing; the mapping outlives the slot.
@@ -85,6 +85,9 @@ struct SlotContent {
 // Bytes a slot needs for a shard; the same layout always gives the same places.
 uint64_t SlotBytes(const ShardLayout& layout);
 
+// to := to xor from, of one size.
+void XorBytes(std::span<std::byte> to, std::span<const std::byte> from);
+
 class RamSlot {
  public:
   RamSlot() = default;
@@ -114,6 +117,8 @@ class RamSlot {
   // Bytes of the other's file. Those of the words are passed over. Errors: kInvalidArgument: beyond
   // the end.
   absl::Status CopyIn(uint64_t offset, std::span<const std::byte> data);
+  // The same, as exclusive or with what was copied in before.
+  absl::Status XorIn(uint64_t offset, std::span<const std::byte> data);
   // Seals it when all of it passes its checksums and it is `wanted`. Errors: kDataLoss; it stays
   // unsealed.
   absl::Status SealCopy(const SlotId& wanted, uint64_t adopted_by, uint32_t resumes);
@@ -163,6 +168,9 @@ class RamSlot {
   struct Header;
   absl::Status TakeForWriting();
   void WantReplica();
+  // The parts of `data` that are to be written, with their places.
+  template <typename Write>
+  absl::Status Into(uint64_t offset, std::span<const std::byte> data, const Write& write);
   absl::StatusOr<SlotContent> Parse() const;
   Header* header() const;
   std::atomic<uint32_t>& Word(size_t offset) const;

@@ -162,7 +162,8 @@ int main(int argc, char** argv) {
     });
     std::filesystem::create_directories(root + "/new");
     of(get).Add([&] {
-      const vault::FetchOrder order{root + "/new", kJob, 2, 0, {2, 0, 1}, {{"n", address, 0, 1}}};
+      const vault::FetchOrder order{root + "/new",          kJob, 2, 0, {2, 0, 1},
+                                    {{"n", address, 0, 1}}, {}};
       const vault::Fetched fetched = vault::FetchSlots(order, rpc::DialVault, [] { return true; });
       CHECK(fetched.slots == 1, "fetched {} slots", fetched.slots);
     });

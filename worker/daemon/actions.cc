@@ -29,6 +29,15 @@ vault::OwnRanks OwnRanksOf(const v1::StartRanks& start) {
   return {start.attempt(), start.share().first_rank(), start.share().ranks()};
 }
 
+std::vector<vault::SlotSource> SourcesOf(
+    const google::protobuf::RepeatedPtrField<v1::SlotSource>& messages) {
+  std::vector<vault::SlotSource> sources;
+  for (const v1::SlotSource& source : messages) {
+    sources.push_back({source.node(), source.peer_address(), source.first_rank(), source.ranks()});
+  }
+  return sources;
+}
+
 }  // namespace
 
 void Worker::Do(const core::RecordEpoch& action) {
@@ -152,29 +161,32 @@ void Worker::AddVault(const v1::StartRanks& start, v1::ShimOrder* order) {
   order->set_vault_folder(vault_.FolderOf(start.job_uid()));
   order->set_vault_rank_bytes(vault_.RankBytes(slots / start.share().ranks()));
   order->set_vault_drains(true);
-  order->set_vault_replicates(!start.replica_address().empty());
+  order->set_vault_replicates(!start.replica_address().empty() || !start.parity_group().empty());
   KeepSlotsOf(start);
   vault::FetchOrder fetch{.folder = order->vault_folder(),
                           .job_uid = start.job_uid(),
                           .world_size = start.world_size(),
                           .since = gang.slots_since(),
                           .own = OwnRanksOf(start),
-                          .sources = {}};
-  for (const v1::SlotSource& source : start.slot_sources()) {
-    fetch.sources.push_back(
-        {source.node(), source.peer_address(), source.first_rank(), source.ranks()});
-  }
+                          .sources = SourcesOf(start.slot_sources()),
+                          .parity = SourcesOf(start.parity_sources())};
   fetcher_.Begin(std::move(fetch));
   TellVault();
 }
 
-// The slots of an attempt that runs here: to storage, to its partner, and no copy over them.
+// The slots of an attempt that runs here: to storage, to its partners, and no copy over them.
 void Worker::KeepSlotsOf(const v1::StartRanks& start) {
   const std::string folder = vault_.FolderOf(start.job_uid());
   intake_->SetOwn(start.job_uid(), OwnRanksOf(start));
   drainer_.Watch(folder);
-  if (start.replica_address().empty()) return replicator_.Forget(folder);
-  replicator_.Watch(folder, {start.replica_node(), start.replica_address(), OwnRanksOf(start)});
+  vault::Replicator::Partner partner{start.replica_node(), start.replica_address(),
+                                     OwnRanksOf(start)};
+  for (const v1::SlotSource& member : start.parity_group()) {
+    partner.group.push_back(
+        {member.node(), member.peer_address(), {member.first_rank(), member.ranks()}});
+  }
+  if (partner.address.empty() && partner.group.empty()) return replicator_.Forget(folder);
+  replicator_.Watch(folder, partner);
 }
 
 void Worker::Do(const core::DropVault& action) {

@@ -8,6 +8,7 @@
 #include "common/status.h"
 #include "muster/v1/vault.grpc.pb.h"
 #include "worker/rpc/vault_messages.h"
+#include "worker/vault/parity_send.h"
 
 namespace muster::worker::rpc {
 namespace {
@@ -67,10 +68,11 @@ class VaultClient : public vault::PeerVault {
     *first.mutable_offer()->mutable_head() = ToMessage(head);
     first.mutable_offer()->set_for_attempt(attempt);
     bool told_to_stop = false;
-    const bool sent = SendSlotBytes(file.bytes(), std::move(first), [&](const v1::SlotPart& part) {
-      told_to_stop = !goes_on();
-      return !told_to_stop && writer->Write(part);
-    });
+    const bool sent = SendSlotBytes(file.bytes(), {0, head.bytes}, std::move(first),
+                                    [&](const v1::SlotPart& part) {
+                                      told_to_stop = !goes_on();
+                                      return !told_to_stop && writer->Write(part);
+                                    });
     if (sent) writer->WritesDone();
     if (told_to_stop) context.TryCancel();
     const grpc::Status status = writer->Finish();
@@ -93,16 +95,89 @@ class VaultClient : public vault::PeerVault {
     return heads;
   }
 
-  absl::Status Get(const vault::SlotHead& head, const vault::SlotSink& sink) override {
+  absl::Status Get(const vault::SlotHead& head, const vault::ByteRange& range,
+                   const vault::SlotSink& sink) override {
     grpc::ClientContext context;
-    Limit(context, LimitFor(head.bytes));
+    Limit(context, LimitFor(range.size()));
     v1::GetSlotRequest request;
     *request.mutable_head() = ToMessage(head);
+    request.set_begin(range.begin);
+    request.set_end(range.end);
     const auto reader = stub_->GetSlot(&context, request);
     v1::SlotPart part;
     absl::Status taken;
     while (taken.ok() && reader->Read(&part)) {
       taken = sink(part.offset(), std::as_bytes(std::span(part.data())));
+    }
+    if (!taken.ok()) context.TryCancel();
+    const grpc::Status status = reader->Finish();
+    return taken.ok() ? ToStatus(status) : taken;
+  }
+
+  absl::StatusOr<uint64_t> OfferChunk(const vault::ChunkOffer& offer) override {
+    grpc::ClientContext context;
+    Limit(context, kAskLimit);
+    v1::OfferChunkResponse response;
+    MUSTER_RETURN_IF_ERROR(ToStatus(stub_->OfferChunk(&context, ToMessage(offer), &response)));
+    return response.taken();
+  }
+
+  absl::Status PutChunk(const vault::ChunkOffer& offer, uint64_t from,
+                        const checkpoint::SlotFile& file,
+                        const std::function<bool()>& goes_on) override {
+    const vault::ByteRange chunk = offer.chunk();
+    grpc::ClientContext context;
+    Limit(context, LimitFor(chunk.size()));
+    v1::PutChunkResponse response;
+    const auto writer = stub_->PutChunk(&context, &response);
+    v1::RowPart part;
+    *part.mutable_offer() = ToMessage(offer);
+    const absl::Status sent =
+        vault::ForEachPart(file.bytes(), {chunk.begin + from, chunk.end}, kSlotPartBytes,
+                           [&](uint64_t at, std::span<const std::byte> data) {
+                             if (!goes_on())
+                               return absl::CancelledError("the chunk was told to stop");
+                             SetData(part, at - chunk.begin, data);
+                             if (!writer->Write(part))
+                               return absl::UnavailableError("the other side has gone");
+                             part.clear_offer();
+                             return absl::OkStatus();
+                           });
+    if (sent.ok()) writer->WritesDone();
+    if (absl::IsCancelled(sent)) context.TryCancel();
+    const grpc::Status status = writer->Finish();
+    return absl::IsCancelled(sent) || status.ok() ? sent : ToStatus(status);
+  }
+
+  absl::StatusOr<std::vector<vault::RowHead>> ListRows(const std::string& job_uid) override {
+    grpc::ClientContext context;
+    Limit(context, kAskLimit);
+    v1::ListRowsRequest request;
+    request.set_job_uid(job_uid);
+    v1::ListRowsResponse response;
+    MUSTER_RETURN_IF_ERROR(ToStatus(stub_->ListRows(&context, request, &response)));
+    std::vector<vault::RowHead> rows;
+    for (const v1::RowHead& row : response.rows()) rows.push_back(FromMessage(row));
+    return rows;
+  }
+
+  absl::Status GetRow(const vault::RowHead& row, const vault::ByteRange& range,
+                      const vault::SlotSink& sink) override {
+    grpc::ClientContext context;
+    Limit(context, LimitFor(range.size()));
+    v1::GetRowRequest request;
+    v1::RowHead& head = *request.mutable_row();
+    head = ToMessage(row);
+    head.clear_chunks();
+    head.clear_group();
+    request.set_begin(range.begin);
+    request.set_end(range.end);
+    const auto reader = stub_->GetRow(&context, request);
+    v1::RowPart part;
+    absl::Status taken;
+    while (taken.ok() && reader->Read(&part)) {
+      taken = CheckData(part);
+      if (taken.ok()) taken = sink(part.offset(), std::as_bytes(std::span(part.data())));
     }
     if (!taken.ok()) context.TryCancel();
     const grpc::Status status = reader->Finish();

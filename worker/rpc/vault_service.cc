@@ -1,7 +1,9 @@
 #include "worker/rpc/vault_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/status.h"
 #include "worker/rpc/vault_messages.h"
@@ -53,10 +55,60 @@ grpc::Status VaultService::GetSlot(grpc::ServerContext* context, const v1::GetSl
                                    grpc::ServerWriter<v1::SlotPart>* writer) {
   const absl::StatusOr<checkpoint::SlotFile> file = intake_.Open(FromMessage(request->head()));
   if (!file.ok()) return ToGrpc(file.status());
-  const bool sent = SendSlotBytes(file->bytes(), {}, [&](const v1::SlotPart& part) {
+  vault::ByteRange range{request->begin(), request->end()};
+  if (range.end == 0) range.end = file->bytes().size();
+  const bool sent = SendSlotBytes(file->bytes(), range, {}, [&](const v1::SlotPart& part) {
     return !context->IsCancelled() && writer->Write(part);
   });
   return sent ? grpc::Status::OK : grpc::Status::CANCELLED;
+}
+
+grpc::Status VaultService::OfferChunk(grpc::ServerContext*, const v1::OfferChunkRequest* request,
+                                      v1::OfferChunkResponse* response) {
+  const absl::StatusOr<uint64_t> taken = intake_.rows().Offer(FromMessage(*request));
+  if (!taken.ok()) return ToGrpc(taken.status());
+  response->set_taken(*taken);
+  return grpc::Status::OK;
+}
+
+grpc::Status VaultService::PutChunk(grpc::ServerContext*, grpc::ServerReader<v1::RowPart>* reader,
+                                    v1::PutChunkResponse*) {
+  v1::RowPart part;
+  if (!reader->Read(&part) || !part.has_offer()) {
+    return {grpc::StatusCode::INVALID_ARGUMENT, "the first part of a chunk says whose it is"};
+  }
+  const vault::ChunkOffer offer = FromMessage(part.offer());
+  do {
+    absl::Status taken = CheckData(part);
+    if (taken.ok()) {
+      taken = intake_.rows().Take(offer, part.offset(), std::as_bytes(std::span(part.data())));
+    }
+    if (!taken.ok()) return ToGrpc(taken);
+  } while (reader->Read(&part));
+  return grpc::Status::OK;
+}
+
+grpc::Status VaultService::ListRows(grpc::ServerContext*, const v1::ListRowsRequest* request,
+                                    v1::ListRowsResponse* response) {
+  for (const vault::RowHead& row : intake_.rows().List(request->job_uid())) {
+    *response->add_rows() = ToMessage(row);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status VaultService::GetRow(grpc::ServerContext* context, const v1::GetRowRequest* request,
+                                  grpc::ServerWriter<v1::RowPart>* writer) {
+  const absl::StatusOr<vault::RowFile> file = intake_.rows().Open(FromMessage(request->row()));
+  if (!file.ok()) return ToGrpc(file.status());
+  std::vector<std::byte> bytes;
+  v1::RowPart part;
+  for (uint64_t at = request->begin(); at < request->end(); at += bytes.size()) {
+    bytes.resize(std::min(kSlotPartBytes, request->end() - at));
+    if (const absl::Status read = file->ReadAt(at, bytes); !read.ok()) return ToGrpc(read);
+    SetData(part, at, bytes);
+    if (context->IsCancelled() || !writer->Write(part)) return grpc::Status::CANCELLED;
+  }
+  return grpc::Status::OK;
 }
 
 }  // namespace muster::worker::rpc

@@ -22,6 +22,14 @@ class VaultService : public v1::Vault::Service {
                          v1::ListSlotsResponse* response) override;
   grpc::Status GetSlot(grpc::ServerContext* context, const v1::GetSlotRequest* request,
                        grpc::ServerWriter<v1::SlotPart>* writer) override;
+  grpc::Status OfferChunk(grpc::ServerContext* context, const v1::OfferChunkRequest* request,
+                          v1::OfferChunkResponse* response) override;
+  grpc::Status PutChunk(grpc::ServerContext* context, grpc::ServerReader<v1::RowPart>* reader,
+                        v1::PutChunkResponse* response) override;
+  grpc::Status ListRows(grpc::ServerContext* context, const v1::ListRowsRequest* request,
+                        v1::ListRowsResponse* response) override;
+  grpc::Status GetRow(grpc::ServerContext* context, const v1::GetRowRequest* request,
+                      grpc::ServerWriter<v1::RowPart>* writer) override;
 
  private:
   vault::Intake& intake_;

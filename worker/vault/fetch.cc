@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/status.h"
+#include "worker/vault/rebuild.h"
 #include "worker/vault/slot_watch.h"
 
 namespace muster::worker::vault {
@@ -26,11 +27,6 @@ StepKey KeyOf(const SlotHead& head) { return {head.id.attempt, head.id.step}; }
 
 char Other(char letter) { return letter == 'a' ? 'b' : 'a'; }
 
-bool Usable(const SlotHead& head, const FetchOrder& order) {
-  return head.id.job_uid == order.job_uid && head.id.world_size == order.world_size &&
-         head.id.attempt < order.own.attempt && head.lineage() >= order.since;
-}
-
 // This node's slots of its ranks, all checksums verified.
 std::map<uint32_t, std::vector<SlotHead>> WholeSlots(const FetchOrder& order) {
   std::map<uint32_t, std::vector<SlotHead>> whole;
@@ -38,7 +34,7 @@ std::map<uint32_t, std::vector<SlotHead>> WholeSlots(const FetchOrder& order) {
     const absl::StatusOr<SlotFile> file = SlotFile::Open(path);
     if (!file.ok()) continue;
     const absl::StatusOr<SlotHead> head = HeadOf(*file);
-    if (!head.ok() || !order.own.has(head->id.rank) || !Usable(*head, order)) continue;
+    if (!head.ok() || !order.own.has(head->id.rank) || !IsUsable(*head, order)) continue;
     const absl::StatusOr<checkpoint::SlotContent> content = file->slot().Read();
     if (!content.ok() || !file->slot().VerifyImage(*content).ok()) continue;
     whole[head->id.rank].push_back(*head);
@@ -53,8 +49,17 @@ class Fetch {
 
   Fetched Run() {
     std::map<uint32_t, std::vector<Wanted::At>> theirs = Ask();
-    if (theirs.empty()) return std::move(done_);
+    if (theirs.empty() && order_.parity.empty()) return std::move(done_);
     std::map<uint32_t, std::vector<SlotHead>> mine = WholeSlots(order_);
+    Bring(theirs, mine);
+    for (const SlotHead& head : came_) mine[head.id.rank].push_back(head);
+    RebuildSlots(order_, mine, dial_, goes_on_, &done_);
+    return std::move(done_);
+  }
+
+ private:
+  void Bring(const std::map<uint32_t, std::vector<Wanted::At>>& theirs,
+             std::map<uint32_t, std::vector<SlotHead>>& mine) {
     for (const auto& [rank, at] : theirs) {
       for (Wanted& wanted : ChooseFetches(mine[rank], at)) wanted_.push_back(std::move(wanted));
     }
@@ -64,10 +69,8 @@ class Fetch {
     }
     Work();
     for (std::thread& lane : lanes) lane.join();
-    return std::move(done_);
   }
 
- private:
   std::map<uint32_t, std::vector<Wanted::At>> Ask() {
     std::map<uint32_t, std::vector<Wanted::At>> theirs;
     for (size_t i = 0; i < order_.sources.size() && goes_on_(); ++i) {
@@ -79,7 +82,7 @@ class Fetch {
         continue;
       }
       for (const SlotHead& head : *listed) {
-        if (!order_.own.has(head.id.rank) || !Usable(head, order_)) continue;
+        if (!order_.own.has(head.id.rank) || !IsUsable(head, order_)) continue;
         theirs[head.id.rank].push_back({i, head});
       }
     }
@@ -102,6 +105,8 @@ class Fetch {
         const std::lock_guard<std::mutex> lock(mutex_);
         ++done_.slots;
         done_.bytes += at.head.bytes;
+        came_.push_back(at.head);
+        came_.back().letter = wanted.letter;
         return;
       }
       Trouble(Annotate(got, fmt::format("step {} of rank {} from {}", wanted.head.id.step,
@@ -113,12 +118,13 @@ class Fetch {
     SlotHead here = at.head;
     here.letter = wanted.letter;
     MUSTER_ASSIGN_OR_RETURN(IncomingSlot slot, IncomingSlot::Begin(order_.folder, here));
-    MUSTER_RETURN_IF_ERROR(
-        dial_(order_.sources[at.source].address)
-            ->Get(at.head, [&](uint64_t offset, std::span<const std::byte> data) {
-              if (!goes_on_()) return absl::CancelledError("the worker ends");
-              return slot.Write(offset, data);
-            }));
+    MUSTER_RETURN_IF_ERROR(dial_(order_.sources[at.source].address)
+                               ->Get(at.head, {0, at.head.bytes},
+                                     [&](uint64_t offset, std::span<const std::byte> data) {
+                                       if (!goes_on_())
+                                         return absl::CancelledError("the worker ends");
+                                       return slot.Write(offset, data);
+                                     }));
     return slot.Seal();
   }
 
@@ -133,10 +139,16 @@ class Fetch {
   std::vector<Wanted> wanted_;
   std::atomic<size_t> next_ = 0;
   std::mutex mutex_;
+  std::vector<SlotHead> came_;
   Fetched done_;
 };
 
 }  // namespace
+
+bool IsUsable(const SlotHead& head, const FetchOrder& order) {
+  return head.id.job_uid == order.job_uid && head.id.world_size == order.world_size &&
+         head.id.attempt < order.own.attempt && head.lineage() >= order.since;
+}
 
 std::vector<Wanted> ChooseFetches(const std::vector<SlotHead>& mine,
                                   const std::vector<Wanted::At>& theirs) {
@@ -183,7 +195,7 @@ Fetcher::~Fetcher() {
 }
 
 void Fetcher::Begin(FetchOrder order) {
-  if (order.sources.empty()) return;
+  if (order.sources.empty() && order.parity.empty()) return;
   absl::StatusOr<checkpoint::SlotGate> gate = checkpoint::SlotGate::Close(order.folder);
   if (!gate.ok()) {
     return spdlog::warn("{}; the ranks take what is here", std::string(gate.status().message()));
@@ -203,6 +215,10 @@ void Fetcher::Begin(FetchOrder order) {
         if (fetched.slots > 0) {
           spdlog::info("{}: {} slots, {} MB, fetched from other nodes in {:.3f} s", order.job_uid,
                        fetched.slots, fetched.bytes >> 20, seconds.count());
+        }
+        if (fetched.computed > 0) {
+          spdlog::info("{}: {} slots, {} MB, computed from parity in {:.3f} s", order.job_uid,
+                       fetched.computed, fetched.computed_bytes >> 20, fetched.computing_seconds);
         }
         run.done = true;
       });

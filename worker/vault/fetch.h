@@ -2,7 +2,8 @@
 //
 // Of each rank the two newest steps are wanted, from whichever node has them: the one before, the
 // one that kept its copies, or this one. A slot of this node that is damaged is wanted from
-// another. What cannot be had is left: the ranks go on from the newest step that all of them hold.
+// another. What no node has is computed from parity, where there is some (rebuild.h). What cannot
+// be had is left: the ranks go on from the newest step that all of them hold.
 //
 // Threads: Begin, and the destructor, which waits for what is under way, from one thread; the work
 //          is done on threads of its own.
@@ -37,7 +38,11 @@ struct FetchOrder {
   uint64_t since = 0;  // older attempts' slots are not gone on from
   OwnRanks own;
   std::vector<SlotSource> sources;  // the likeliest first
+  std::vector<SlotSource> parity;   // whose rows and slots may give back what none of them has
 };
+
+// Of the attempts that may be gone on from.
+bool IsUsable(const SlotHead& head, const FetchOrder& order);
 
 // A slot to fetch: into which file of this node, and where it is to be had.
 struct Wanted {
@@ -57,6 +62,9 @@ std::vector<Wanted> ChooseFetches(const std::vector<SlotHead>& mine,
 struct Fetched {
   uint32_t slots = 0;
   uint64_t bytes = 0;
+  uint32_t computed = 0;  // of parity; counted apart
+  uint64_t computed_bytes = 0;
+  double computing_seconds = 0;
   std::vector<std::string> troubles;
 };
 

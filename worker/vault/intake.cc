@@ -45,50 +45,21 @@ absl::Status IncomingSlot::Seal() {
   return Annotate(file_.slot().SealCopy(head_.id, head_.adopted_by, head_.resumes), file_.path());
 }
 
-void Intake::SetOwn(const std::string& job_uid, const OwnRanks& own) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  own_[job_uid] = own;
-}
-
 void Intake::Forget(const std::string& job_uid) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  own_.erase(job_uid);
+  own_.Forget(job_uid);
+  rows_.Forget(job_uid);
 }
 
 absl::Status Intake::MayCome(const SlotHead& head, uint64_t attempt) const {
   if (!vault_.on()) return FailedPrecondition("this node keeps nothing in memory");
-  const auto own = own_.find(head.id.job_uid);
-  if (own == own_.end() || own->second.attempt < attempt) {
-    return Unavailable("attempt {} of {} has not come here yet", attempt, head.id.job_uid);
-  }
-  if (own->second.attempt > attempt) {
-    return FailedPrecondition("attempt {} of {} runs here, a copy for attempt {} is not taken",
-                              own->second.attempt, head.id.job_uid, attempt);
-  }
-  if (own->second.has(head.id.rank)) {
+  MUSTER_ASSIGN_OR_RETURN(const OwnRanks own, own_.For(head.id.job_uid, attempt));
+  if (own.has(head.id.rank)) {
     return FailedPrecondition("rank {} of {} runs here itself", head.id.rank, head.id.job_uid);
   }
   if (head.bytes < checkpoint::kSlotPageBytes) {
     return InvalidArgument("a slot of {} bytes", head.bytes);
   }
   return absl::OkStatus();
-}
-
-absl::Status Intake::HasRoom(const std::string& path, uint64_t bytes) const {
-  uint64_t used = 0;
-  for (const std::string& job : vault_.Jobs()) {
-    for (const std::string& slot : SlotsIn(vault_.FolderOf(job))) {
-      std::error_code error;
-      const uint64_t size = std::filesystem::file_size(slot, error);
-      if (!error && slot != path) used += size;
-    }
-  }
-  if (used + bytes <= vault_.bytes()) return absl::OkStatus();
-  return ResourceExhausted(
-      "a copy of {} MB does not fit: {} of the {} MB of this node's vault are taken; give the "
-      "worker "
-      "more with --vault-memory",
-      (bytes >> 20) + 1, used >> 20, vault_.bytes() >> 20);
 }
 
 absl::StatusOr<bool> Intake::Offer(const SlotHead& head, uint64_t attempt) {
@@ -104,7 +75,7 @@ absl::StatusOr<bool> Intake::Offer(const SlotHead& head, uint64_t attempt) {
       return true;
     }
   }
-  MUSTER_RETURN_IF_ERROR(HasRoom(path, head.bytes));
+  MUSTER_RETURN_IF_ERROR(vault_.HasRoom(path, head.bytes));
   return false;
 }
 
@@ -115,7 +86,7 @@ absl::StatusOr<std::unique_ptr<Intake::Writing>> Intake::Begin(const SlotHead& h
   const std::lock_guard<std::mutex> lock(mutex_);
   MUSTER_RETURN_IF_ERROR(MayCome(head, attempt));
   if (busy_.contains(path)) return absl::AbortedError(path + " is being written");
-  MUSTER_RETURN_IF_ERROR(HasRoom(path, head.bytes));
+  MUSTER_RETURN_IF_ERROR(vault_.HasRoom(path, head.bytes));
   MUSTER_ASSIGN_OR_RETURN(IncomingSlot slot, IncomingSlot::Begin(folder, head));
   busy_.insert(path);
   return std::make_unique<Writing>(*this, path, head, std::move(slot));
@@ -128,11 +99,11 @@ Intake::Writing::~Writing() {
 
 absl::Status Intake::Writing::Seal() {
   MUSTER_RETURN_IF_ERROR(slot_.Seal());
-  intake_.RemoveOlder(head_);
+  intake_.MaybeRemoveOlder(head_);
   return absl::OkStatus();
 }
 
-void Intake::RemoveOlder(const SlotHead& head) {
+void Intake::MaybeRemoveOlder(const SlotHead& head) {
   const std::string folder = vault_.FolderOf(head.id.job_uid);
   SlotHead other = head;
   other.letter = head.letter == 'a' ? 'b' : 'a';
@@ -140,13 +111,18 @@ void Intake::RemoveOlder(const SlotHead& head) {
   if (!before.ok()) return;
   const absl::StatusOr<SlotHead> found = HeadOf(*before);
   if (!found.ok() || found->id.attempt != head.id.attempt || found->id.step >= head.id.step) return;
+  RemoveOlder(head.id.job_uid, head.id.attempt);
+}
+
+void Intake::RemoveOlder(const std::string& job_uid, uint64_t attempt) {
+  const absl::StatusOr<OwnRanks> own = own_.For(job_uid, attempt);
+  if (!own.ok()) return;
   const std::lock_guard<std::mutex> lock(mutex_);
-  const OwnRanks& own = own_[head.id.job_uid];
-  for (const std::string& path : SlotsIn(folder)) {
+  for (const std::string& path : SlotsIn(vault_.FolderOf(job_uid))) {
     const absl::StatusOr<SlotFile> file = SlotFile::Open(path);
     if (!file.ok() || busy_.contains(path) || file->slot().held()) continue;
     const absl::StatusOr<SlotHead> old = HeadOf(*file);
-    if (!old.ok() || own.has(old->id.rank) || old->lineage() >= head.id.attempt) continue;
+    if (!old.ok() || own->has(old->id.rank) || old->lineage() >= attempt) continue;
     spdlog::info("{}: step {} of attempt {} is no longer needed", path, old->id.step,
                  old->id.attempt);
     std::error_code error;

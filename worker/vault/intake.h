@@ -14,7 +14,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -24,6 +23,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "checkpoint/slot_file.h"
+#include "worker/vault/own_ranks.h"
+#include "worker/vault/parity_rows.h"
 #include "worker/vault/peer_vault.h"
 #include "worker/vault/vault.h"
 
@@ -38,6 +39,11 @@ class IncomingSlot {
   absl::Status Write(uint64_t offset, std::span<const std::byte> data) {
     return file_.slot().CopyIn(offset, data);
   }
+  // Onto what was written there.
+  absl::Status Xor(uint64_t offset, std::span<const std::byte> data) {
+    return file_.slot().XorIn(offset, data);
+  }
+  std::span<const std::byte> bytes() const { return file_.bytes(); }
   // Errors: kDataLoss: not what was announced, or not whole. It reads as nothing then.
   absl::Status Seal();
 
@@ -49,22 +55,19 @@ class IncomingSlot {
   checkpoint::SlotFile file_;
 };
 
-// The ranks of one job that run on this node.
-struct OwnRanks {
-  uint64_t attempt = 0;
-  uint32_t first_rank = 0;
-  uint32_t ranks = 0;
-
-  bool has(uint32_t rank) const { return rank >= first_rank && rank - first_rank < ranks; }
-};
-
 class Intake {
  public:
   // The vault is not changed; its options are read.
-  explicit Intake(Vault vault) : vault_(std::move(vault)) {}
+  explicit Intake(Vault vault)
+      : vault_(std::move(vault)),
+        rows_(vault_, own_,
+              [this](const std::string& uid, uint64_t attempt) { RemoveOlder(uid, attempt); }) {}
 
-  void SetOwn(const std::string& job_uid, const OwnRanks& own);
+  void SetOwn(const std::string& job_uid, const OwnRanks& own) { own_.Set(job_uid, own); }
   void Forget(const std::string& job_uid);
+
+  // Parity instead of copies.
+  ParityRows& rows() { return rows_; }
 
   // True: that step is in that file already; from now on its copy knows what `head` knows.
   // Errors: kFailedPrecondition: never; kUnavailable: not yet; kResourceExhausted.
@@ -101,13 +104,15 @@ class Intake {
 
  private:
   absl::Status MayCome(const SlotHead& head, uint64_t attempt) const;
-  absl::Status HasRoom(const std::string& path, uint64_t bytes) const;
-  void RemoveOlder(const SlotHead& head);
+  void MaybeRemoveOlder(const SlotHead& head);
+  // Slots of ranks that run elsewhere, of attempts before this one.
+  void RemoveOlder(const std::string& job_uid, uint64_t attempt);
 
   const Vault vault_;
+  OwnRanksBook own_;
   mutable std::mutex mutex_;
-  std::map<std::string, OwnRanks> own_;  // by uid of the job
-  std::set<std::string> busy_;           // paths
+  std::set<std::string> busy_;  // paths
+  ParityRows rows_;             // after what it uses
 };
 
 }  // namespace muster::worker::vault

@@ -1,7 +1,6 @@
 // Another node's vault, as seen from this one.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,28 +10,30 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "checkpoint/ram_slot.h"
 #include "checkpoint/slot_file.h"
+#include "worker/vault/parity_group.h"
+#include "worker/vault/parity_row.h"
+#include "worker/vault/slot_head.h"
 
 namespace muster::worker::vault {
 
-// A sealed slot: which file, what is in it, and who went on from it.
-struct SlotHead {
-  checkpoint::SlotId id;
-  char letter = 'a';
-  uint64_t bytes = 0;  // of the file
-  uint64_t adopted_by = 0;
-  uint32_t resumes = 0;
+// One slot's chunk for the row that one member of its group keeps.
+struct ChunkOffer {
+  SlotHead slot;
+  uint64_t attempt = 0;  // whose ranks it is kept for
+  ParityGroup group;
+  uint32_t holder = 0;
+  // The rank's other slot, which the group may have to be computed from: its row stays. 0 = none.
+  uint64_t beside_attempt = 0;
+  uint64_t beside_step = 0;
 
-  std::string file_name() const { return checkpoint::SlotFileName(id.rank, letter); }
-  // The last attempt to whose history it belongs.
-  uint64_t lineage() const { return std::max(id.attempt, adopted_by); }
+  // Of the slot's file. The rank is in the group, and not its holder's.
+  ByteRange chunk() const {
+    return ChunkOf(slot.bytes, group.size(), *MemberOf(group, slot.id.rank), holder);
+  }
 };
 
-// kNotFound: nothing is sealed in it; kDataLoss.
-absl::StatusOr<SlotHead> HeadOf(const checkpoint::SlotFile& file);
-
-// Bytes of a slot's file on their way, at their offset.
+// Bytes of a slot's file, or of a row, on their way, at their offset.
 using SlotSink = std::function<absl::Status(uint64_t offset, std::span<const std::byte> data)>;
 
 class PeerVault {
@@ -47,7 +48,17 @@ class PeerVault {
   // What is sealed there of these ranks; their shards are not verified.
   virtual absl::StatusOr<std::vector<SlotHead>> List(const std::string& job_uid,
                                                      uint32_t first_rank, uint32_t ranks) = 0;
-  virtual absl::Status Get(const SlotHead& head, const SlotSink& sink) = 0;
+  // Of its file the bytes of `range`, without its words.
+  virtual absl::Status Get(const SlotHead& head, const ByteRange& range, const SlotSink& sink) = 0;
+
+  // How much of the chunk is in its row already, from its first byte on.
+  virtual absl::StatusOr<uint64_t> OfferChunk(const ChunkOffer& offer) = 0;
+  // Returns when all of the chunk is in the row; `from` is what OfferChunk told.
+  virtual absl::Status PutChunk(const ChunkOffer& offer, uint64_t from,
+                                const checkpoint::SlotFile& file,
+                                const std::function<bool()>& goes_on) = 0;
+  virtual absl::StatusOr<std::vector<RowHead>> ListRows(const std::string& job_uid) = 0;
+  virtual absl::Status GetRow(const RowHead& row, const ByteRange& range, const SlotSink& sink) = 0;
 };
 
 // Errors of the calls: kUnavailable and kDeadlineExceeded: it may work later.

@@ -63,54 +63,89 @@ void Replicator::LookAt(const std::string& path) {
   if (!slot.Hold(checkpoint::kHeldByReplication)) return;
   const absl::StatusOr<SlotHead> head = HeadOf(*file);
   if (!head.ok()) {
-    GiveUp(slot, {}, job, Annotate(head.status(), path));
+    GiveUp(slot, {}, job.partner.node, Annotate(head.status(), path));
   } else if (!job.partner.own.has(head->id.rank)) {
     slot.Mark(checkpoint::kSlotReplicaGivenUp);  // that rank runs elsewhere now
   } else if (slot.awaits_replica()) {
-    const absl::Status sent = Send(*file, *head, job, folder);
+    const Answer sent = Send(*file, *head, job, folder);
     if (!IsNewest(folder, job.generation)) {
       // The next look is for the new partner.
-    } else if (sent.ok()) {
-      failing_.erase(job.partner.address);
+    } else if (sent.status.ok()) {
       slot.Mark(checkpoint::kSlotReplicated);
-    } else if (!absl::IsCancelled(sent)) {
+    } else if (absl::IsOutOfRange(sent.status)) {
+      slot.Mark(checkpoint::kSlotReplicaGivenUp);  // newer ones are there
+    } else if (!absl::IsCancelled(sent.status)) {
       // Counted by partner: the slots after the first one do not wait for it all over again.
-      const auto since = failing_.emplace(job.partner.address, Clock::now()).first->second;
-      if (!MayWorkLater(sent) || Clock::now() - since >= give_up_after_) {
-        GiveUp(slot, *head, job, sent);
+      const auto since = failing_.emplace(sent.address, Clock::now()).first->second;
+      if (!MayWorkLater(sent.status) || Clock::now() - since >= give_up_after_) {
+        GiveUp(slot, *head, sent.node, sent.status);
       }
     }
   }
   slot.Release(checkpoint::kHeldByReplication);
 }
 
-absl::Status Replicator::Send(const SlotFile& file, const SlotHead& head, const Job& job,
-                              const std::string& folder) {
-  std::unique_ptr<PeerVault>& peer = peers_[job.partner.address];
-  if (peer == nullptr) peer = dial_(job.partner.address);
-  const uint64_t attempt = job.partner.own.attempt;
-  MUSTER_ASSIGN_OR_RETURN(const bool there, peer->Offer(head, attempt));
-  if (there) return absl::OkStatus();
-  const auto begin = Clock::now();
-  MUSTER_RETURN_IF_ERROR(peer->Put(head, attempt, file, [&] {
-    return !watch_.ending() && !NobodyWaits(file.slot()) && IsNewest(folder, job.generation);
-  }));
-  const std::chrono::duration<double> seconds = Clock::now() - begin;
-  spdlog::debug("{}: step {}, {} MB copied to {} in {:.3f} s", file.path(), head.id.step,
-                head.bytes >> 20, job.partner.node, seconds.count());
-  said_.clear();
-  return absl::OkStatus();
+PeerVault& Replicator::PeerAt(const std::string& address) {
+  std::unique_ptr<PeerVault>& peer = peers_[address];
+  if (peer == nullptr) peer = dial_(address);
+  return *peer;
 }
 
-void Replicator::GiveUp(checkpoint::RamSlot& slot, const SlotHead& head, const Job& job,
+Replicator::Answer Replicator::Send(const SlotFile& file, const SlotHead& head, const Job& job,
+                                    const std::string& folder) {
+  const auto goes_on = [&] {
+    return !watch_.ending() && !NobodyWaits(file.slot()) && IsNewest(folder, job.generation);
+  };
+  const auto begin = Clock::now();
+  const Partner& partner = job.partner;
+  Answer answer{partner.node, partner.address, absl::OkStatus()};
+  if (partner.group.empty()) {
+    answer.status = SendCopy(file, head, job, goes_on);
+    if (answer.status.ok()) failing_.erase(partner.address);
+  } else {
+    answer = SendChunks(file, head, job, goes_on);
+  }
+  if (!answer.status.ok()) return answer;
+  const std::chrono::duration<double> seconds = Clock::now() - begin;
+  spdlog::debug("{}: step {}, {} MB sent in {:.3f} s", file.path(), head.id.step, head.bytes >> 20,
+                seconds.count());
+  said_.clear();
+  return answer;
+}
+
+absl::Status Replicator::SendCopy(const SlotFile& file, const SlotHead& head, const Job& job,
+                                  const std::function<bool()>& goes_on) {
+  PeerVault& peer = PeerAt(job.partner.address);
+  const uint64_t attempt = job.partner.own.attempt;
+  MUSTER_ASSIGN_OR_RETURN(const bool there, peer.Offer(head, attempt));
+  return there ? absl::OkStatus() : peer.Put(head, attempt, file, goes_on);
+}
+
+Replicator::Answer Replicator::SendChunks(const SlotFile& file, const SlotHead& head,
+                                          const Job& job, const std::function<bool()>& goes_on) {
+  const Partner& partner = job.partner;
+  Answer worst;
+  for (const ChunkOffer& offer : ChunkOffers(head, partner.group, partner.own.attempt, file)) {
+    const ParityMember& member = partner.group[offer.holder];
+    absl::Status sent = SendChunk(PeerAt(member.address), offer, file, goes_on);
+    if (absl::IsCancelled(sent)) return {member.node, member.address, std::move(sent)};
+    if (sent.ok()) failing_.erase(member.address);
+    if (sent.ok() || (!worst.status.ok() && MayWorkLater(worst.status))) continue;
+    worst = {member.node, member.address, std::move(sent)};
+  }
+  return worst;
+}
+
+void Replicator::GiveUp(checkpoint::RamSlot& slot, const SlotHead& head, const std::string& node,
                         const absl::Status& why) {
   slot.Mark(checkpoint::kSlotReplicaGivenUp);
   const std::string text(why.message());
   if (text == said_) return;
   spdlog::warn(
-      "step {} of rank {} has no copy on {}: {}; should this node be lost, its ranks go on from "
-      "storage",
-      head.id.step, head.id.rank, job.partner.node, text);
+      "step {} of rank {} is not safe on {}: {}; should a node of this job be lost, its ranks go "
+      "on "
+      "from storage",
+      head.id.step, head.id.rank, node, text);
   said_ = text;
 }
 

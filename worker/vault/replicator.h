@@ -1,21 +1,28 @@
-// Sends what this node's ranks save in memory to the node that keeps a copy.
+// Sends what this node's ranks save in memory to the node that keeps a copy, or chunks of it to the
+// nodes that keep parity.
 //
 // A rank that sealed a slot to be copied nudges the slot's file; the replicator hears of it, sends
 // the slot and marks it replicated, or given up with a line that says why. A node that does not
 // answer is tried again for a while: until then the rank saves nothing else in memory.
+//
+// With parity a slot is marked when its own chunks are in their rows, whole or not: that all ranks'
+// slots of a step are marked, which is what a rank waits for, says that all rows of it are whole.
 //
 // Threads: one of its own. All functions from one thread; the destructor breaks off what is under
 //          way.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "worker/vault/intake.h"
+#include "worker/vault/own_ranks.h"
+#include "worker/vault/parity_send.h"
 #include "worker/vault/peer_vault.h"
 #include "worker/vault/slot_watch.h"
 
@@ -27,6 +34,8 @@ class Replicator {
     std::string node;
     std::string address;
     OwnRanks own;  // whose slots go there, and for which attempt
+    // Parity instead: the members of the group, this node among them.
+    std::vector<ParityMember> group = {};
   };
 
   // `give_up_after`: of a partner that cannot be reached.
@@ -47,11 +56,23 @@ class Replicator {
   };
 
   void LookAt(const std::string& path);
-  // Ok: the copy is there.
-  absl::Status Send(const checkpoint::SlotFile& file, const SlotHead& head, const Job& job,
-                    const std::string& folder);
+  // What a node said, and which.
+  struct Answer {
+    std::string node;
+    std::string address;
+    absl::Status status;
+  };
+  // Ok: the copy is there, or all chunks are.
+  Answer Send(const checkpoint::SlotFile& file, const SlotHead& head, const Job& job,
+              const std::string& folder);
+  absl::Status SendCopy(const checkpoint::SlotFile& file, const SlotHead& head, const Job& job,
+                        const std::function<bool()>& goes_on);
+  // To all of them, whatever one says. Of several that are in the way the one that may work later.
+  Answer SendChunks(const checkpoint::SlotFile& file, const SlotHead& head, const Job& job,
+                    const std::function<bool()>& goes_on);
+  PeerVault& PeerAt(const std::string& address);
   bool IsNewest(const std::string& folder, uint64_t generation) const;
-  void GiveUp(checkpoint::RamSlot& slot, const SlotHead& head, const Job& job,
+  void GiveUp(checkpoint::RamSlot& slot, const SlotHead& head, const std::string& node,
               const absl::Status& why);
 
   const Dial dial_;

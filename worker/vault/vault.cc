@@ -70,6 +70,24 @@ uint64_t Vault::RankBytes(uint32_t slots) const {
   return options_.bytes / std::max(1u, options_.slots) * slots;
 }
 
+absl::Status Vault::HasRoom(const std::string& path, uint64_t bytes) const {
+  uint64_t used = 0;
+  for (const std::string& job : Jobs()) {
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(FolderOf(job), error), end; !error && at != end;
+         at.increment(error)) {
+      std::error_code gone;
+      const uint64_t size = at->file_size(gone);
+      if (!gone && at->path() != path) used += size;
+    }
+  }
+  if (used + bytes <= options_.bytes) return absl::OkStatus();
+  return ResourceExhausted(
+      "{} MB of another node do not fit: {} of the {} MB of this node's vault are taken; give the "
+      "worker more with --vault-memory",
+      (bytes >> 20) + 1, used >> 20, options_.bytes >> 20);
+}
+
 absl::Status Vault::Add(const std::string& job_uid) {
   if (!IsPlainName(job_uid)) return InvalidArgument("vault: a job named \"{}\"", job_uid);
   std::error_code error;

@@ -1,6 +1,7 @@
 // The memory of a node that keeps its ranks' checkpoints: a folder in a memory file system.
 //
 //   DIR/JOB_UID/r00005.a, r00005.b    the slots of rank 5 (checkpoint/slot_file.h)
+//   DIR/JOB_UID/p00003.a, p00003.b    two rows of parity (parity_row.h)
 //
 // The files outlive ranks, shims and the worker; they go when the job's folder is removed, or with
 // the machine's power. The worker makes and removes the folders, the ranks make the files.
@@ -38,6 +39,9 @@ class Vault {
   std::string FolderOf(const std::string& job_uid) const { return options_.folder + "/" + job_uid; }
   // What one rank with so many device slots may use.
   uint64_t RankBytes(uint32_t slots) const;
+  // For a file of so many bytes at `path`, in the place of what is there. Errors:
+  // kResourceExhausted.
+  absl::Status HasRoom(const std::string& path, uint64_t bytes) const;
 
   absl::Status Add(const std::string& job_uid);
   absl::Status Remove(const std::string& job_uid);

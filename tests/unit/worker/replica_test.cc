@@ -12,8 +12,7 @@
 #include <thread>
 
 #include "common/status.h"
-#include "tests/support/slots.h"
-#include "tests/support/temp_folder.h"
+#include "tests/support/vault_nodes.h"
 #include "worker/vault/fetch.h"
 #include "worker/vault/intake.h"
 #include "worker/vault/replicator.h"
@@ -21,7 +20,6 @@
 namespace muster::worker::vault {
 namespace {
 
-using checkpoint::RamSlot;
 using checkpoint::SlotFile;
 using checkpoint::SlotId;
 using testing::ElementsAre;
@@ -29,89 +27,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr char kJob[] = "gpt-1-abc";
-constexpr uint32_t kWorld = 4;
-constexpr size_t kFloats = 60'000;  // more than the room for metadata
-
-SlotId IdOf(uint64_t attempt, uint64_t step, uint32_t rank) {
-  return {kJob, step, attempt, rank, kWorld};
-}
-
-// A node: its vault in memory, and what it takes in.
-struct TestNode {
-  explicit TestNode(uint64_t bytes = 64 << 20) {
-    auto opened = Vault::Open({.folder = memory.path() + "/vault", .bytes = bytes, .slots = 1});
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    EXPECT_TRUE(opened->Add(kJob).ok());
-    folder = opened->FolderOf(kJob);
-    intake = std::make_unique<Intake>(*opened);
-  }
-  SlotFile Seal(uint64_t attempt, uint64_t step, uint32_t rank, char letter,
-                const checkpoint::SlotWants& wants = {}) const {
-    return SealSlot(folder, IdOf(attempt, step, rank), letter, kFloats, wants);
-  }
-  // (attempt, step) of a slot whose checksums are all right; (0, 0): there is none.
-  std::pair<uint64_t, uint64_t> At(uint32_t rank, char letter) const {
-    const auto file = SlotFile::Open(folder + "/" + checkpoint::SlotFileName(rank, letter));
-    if (!file.ok()) return {0, 0};
-    const auto content = file->slot().Read();
-    if (!content.ok() || !file->slot().VerifyImage(*content).ok()) return {0, 0};
-    return {content->id.attempt, content->id.step};
-  }
-
-  TempFolder memory{"/dev/shm"};
-  std::string folder;
-  std::unique_ptr<Intake> intake;
-};
-
-using Bytes = std::vector<std::byte>;
 using Step = std::pair<uint64_t, uint64_t>;
-
-// Calls the node without a network, but for what `spoil` does to the bytes on their way.
-class DirectPeer : public PeerVault {
- public:
-  using Spoil = std::function<void(uint64_t offset, Bytes& data)>;
-  explicit DirectPeer(Intake& intake, Spoil spoil = {})
-      : intake_(intake), spoil_(std::move(spoil)) {}
-
-  absl::StatusOr<bool> Offer(const SlotHead& head, uint64_t attempt) override {
-    return intake_.Offer(head, attempt);
-  }
-  absl::Status Put(const SlotHead& head, uint64_t attempt, const SlotFile& file,
-                   const std::function<bool()>& goes_on) override {
-    MUSTER_ASSIGN_OR_RETURN(const auto writing, intake_.Begin(head, attempt));
-    MUSTER_RETURN_IF_ERROR(InParts(file.bytes(), [&](uint64_t at, std::span<const std::byte> data) {
-      if (!goes_on()) return absl::CancelledError("told to stop");
-      return writing->Write(at, data);
-    }));
-    return writing->Seal();
-  }
-  absl::StatusOr<std::vector<SlotHead>> List(const std::string& uid, uint32_t first_rank,
-                                             uint32_t ranks) override {
-    return intake_.List(uid, first_rank, ranks);
-  }
-  absl::Status Get(const SlotHead& head, const SlotSink& sink) override {
-    MUSTER_ASSIGN_OR_RETURN(const SlotFile file, intake_.Open(head));
-    return InParts(file.bytes(), sink);
-  }
-
- private:
-  absl::Status InParts(std::span<const std::byte> bytes, const SlotSink& sink) const {
-    constexpr size_t kPart = 16'384;
-    for (size_t at = 0; at < bytes.size(); at += kPart) {
-      const auto part = bytes.subspan(at, std::min(kPart, bytes.size() - at));
-      Bytes data(part.begin(), part.end());
-      if (spoil_) spoil_(at, data);
-      MUSTER_RETURN_IF_ERROR(sink(at, data));
-    }
-    return absl::OkStatus();
-  }
-
-  Intake& intake_;
-  const Spoil spoil_;
-};
-
-bool Always() { return true; }
 
 absl::Status Copy(const SlotFile& file, TestNode& to, uint64_t attempt,
                   DirectPeer::Spoil spoil = {}) {
@@ -323,25 +239,9 @@ TEST(Fetch, ChoosesTheTwoNewestStepsAndKeepsWhatIsHere) {
   EXPECT_EQ(Text(ChooseFetches({Head(1, 5, 'a'), Head(1, 6, 'b')}, {{0, Head(1, 4, 'a')}})), "");
 }
 
-// Nodes by address.
-class Network {
- public:
-  TestNode& operator[](const std::string& address) { return nodes_[address]; }
-  Dial dial() {
-    return [this](const std::string& address) -> std::unique_ptr<PeerVault> {
-      return std::make_unique<DirectPeer>(*nodes_.at(address).intake, spoil);
-    };
-  }
-
-  DirectPeer::Spoil spoil;
-
- private:
-  std::map<std::string, TestNode> nodes_;
-};
-
 FetchOrder OrderFor(TestNode& node, const OwnRanks& own, uint64_t since,
                     const std::vector<std::string>& sources) {
-  FetchOrder order{node.folder, kJob, kWorld, since, own, {}};
+  FetchOrder order{node.folder, kJob, kWorld, since, own, {}, {}};
   for (const std::string& source : sources) {
     order.sources.push_back({source, source, own.first_rank, own.ranks});
   }
@@ -424,15 +324,6 @@ TEST(Fetch, RanksWaitAtTheGateUntilItIsDone) {
   may_go = true;
   EXPECT_TRUE(checkpoint::WaitForSlotGate(here.folder, 60));
   EXPECT_EQ(here.At(0, 'b'), Step(1, 6));
-}
-
-uint32_t WaitForReplicaMark(const SlotFile& file) {
-  constexpr uint32_t kEnd = checkpoint::kSlotReplicated | checkpoint::kSlotReplicaGivenUp;
-  uint32_t marks = 0;
-  for (int i = 0; i < 600 && ((marks = file.slot().marks()) & kEnd) == 0; ++i) {
-    marks = file.slot().WaitForMark(kEnd, 100);
-  }
-  return marks & kEnd;
 }
 
 TEST(Replicator, SendsWhatIsSealedAndMarksIt) {

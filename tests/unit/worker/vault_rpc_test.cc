@@ -2,13 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/slots.h"
 #include "tests/support/temp_folder.h"
 #include "worker/rpc/peer_server.h"
 #include "worker/rpc/vault_client.h"
+#include "worker/vault/parity_send.h"
 
 namespace muster::worker::rpc {
 namespace {
@@ -72,7 +75,7 @@ TEST_F(VaultRpcTest, ASlotGoesThereAndComesBack) {
   auto slot = vault::IncomingSlot::Begin(back.path(), listed->front());
   ASSERT_TRUE(slot.ok()) << slot.status();
   const absl::Status got = peer_->Get(
-      listed->front(),
+      listed->front(), {0, head.bytes},
       [&](uint64_t offset, std::span<const std::byte> data) { return slot->Write(offset, data); });
   EXPECT_TRUE(got.ok()) << got;
   EXPECT_TRUE(slot->Seal().ok());
@@ -87,10 +90,9 @@ TEST_F(VaultRpcTest, RefusalsKeepTheirCode) {
       absl::IsFailedPrecondition(peer_->Put(*vault::HeadOf(own), 1, own, [] { return true; })));
   const SlotFile later = SealSlot(here.path(), Id(7, 1), 'a', 10);
   EXPECT_TRUE(absl::IsUnavailable(peer_->Offer(*vault::HeadOf(later), 2).status()));
-  EXPECT_TRUE(
-      absl::IsNotFound(peer_->Get(*vault::HeadOf(later), [](uint64_t, std::span<const std::byte>) {
-        return absl::OkStatus();
-      })));
+  EXPECT_TRUE(absl::IsNotFound(
+      peer_->Get(*vault::HeadOf(later), {0, 10},
+                 [](uint64_t, std::span<const std::byte>) { return absl::OkStatus(); })));
 }
 
 TEST_F(VaultRpcTest, ACopyThatIsBrokenOffIsNoCopy) {
@@ -105,6 +107,88 @@ TEST_F(VaultRpcTest, ACopyThatIsBrokenOffIsNoCopy) {
     again = peer_->Put(*vault::HeadOf(file), 1, file, [] { return true; });
   }
   EXPECT_TRUE(again.ok()) << again;
+}
+
+TEST_F(VaultRpcTest, ChunksBecomeARowThatIsReadBack) {
+  const TempFolder here("/dev/shm");
+  const std::vector<vault::ParityMember> members = {
+      {"n0", "", {0, 1}}, {"n1", "", {2, 2}}, {"n2", "", {1, 1}}};
+  const auto offer_of = [&](const SlotFile& file) {
+    for (vault::ChunkOffer& offer : vault::ChunkOffers(*vault::HeadOf(file), members, 1, file)) {
+      if (offer.holder == 1) return offer;
+    }
+    return vault::ChunkOffer();
+  };
+  const SlotFile one = SealSlot(here.path(), Id(7, 0), 'a', kFloats);
+  const SlotFile other = SealSlot(here.path(), Id(7, 1), 'b', kFloats / 2);
+  const vault::ChunkOffer first = offer_of(one), second = offer_of(other);
+  // Cut off, and on from there.
+  ASSERT_EQ(*peer_->OfferChunk(first), 0u);
+  int parts = 0;
+  EXPECT_TRUE(absl::IsCancelled(peer_->PutChunk(first, 0, one, [&parts] { return ++parts < 2; })));
+  absl::Status put = absl::AbortedError("");
+  while (absl::IsAborted(put)) {  // until the server has seen the end of the first
+    const auto taken = peer_->OfferChunk(first);
+    ASSERT_TRUE(taken.ok()) << taken.status();
+    put = peer_->PutChunk(first, *taken, one, [] { return true; });
+  }
+  EXPECT_TRUE(put.ok()) << put;
+  EXPECT_EQ(*peer_->OfferChunk(first), first.chunk().size());
+  EXPECT_THAT(*peer_->ListRows(kJob), IsEmpty()) << "one has not given";
+  put = vault::SendChunk(*peer_, second, other, [] { return true; });
+  EXPECT_TRUE(put.ok()) << put;
+
+  const auto rows = peer_->ListRows(kJob);
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  ASSERT_THAT(*rows, SizeIs(1));
+  const vault::RowHead& row = rows->front();
+  EXPECT_EQ(row.group, vault::GroupOf(members));
+  EXPECT_EQ(row.holder, 1u);
+  EXPECT_EQ(row.step, 7u);
+  ASSERT_THAT(row.chunks, SizeIs(2));
+  EXPECT_EQ(row.chunks[0].slot.id, Id(7, 0));
+  EXPECT_EQ(row.chunks[1].slot.id, Id(7, 1));
+  EXPECT_EQ(row.chunks[1].slot.letter, 'b');
+
+  std::vector<std::byte> read(first.chunk().size());
+  absl::Status got =
+      peer_->GetRow(row, {0, read.size()}, [&](uint64_t offset, std::span<const std::byte> data) {
+        std::copy(data.begin(), data.end(), read.begin() + static_cast<long>(offset));
+        return absl::OkStatus();
+      });
+  ASSERT_TRUE(got.ok()) << got;
+  // Without the other's chunk, asked as a part of its slot, it is the first one's.
+  got = peer_->Put(*vault::HeadOf(other), 1, other, [] { return true; });
+  ASSERT_TRUE(got.ok()) << got;
+  got = peer_->Get(*vault::HeadOf(other), second.chunk(),
+                   [&](uint64_t offset, std::span<const std::byte> data) {
+                     checkpoint::XorBytes(
+                         std::span(read).subspan(offset - second.chunk().begin, data.size()), data);
+                     return absl::OkStatus();
+                   });
+  ASSERT_TRUE(got.ok()) << got;
+  std::vector<std::byte> wanted(one.bytes().begin(), one.bytes().end());
+  vault::ClearWords(0, wanted);
+  const auto chunk = std::span(wanted).subspan(first.chunk().begin, first.chunk().size());
+  EXPECT_TRUE(std::equal(read.begin(), read.end(), chunk.begin(), chunk.end()));
+}
+
+TEST_F(VaultRpcTest, RefusalsOfChunksKeepTheirCode) {
+  const TempFolder here("/dev/shm");
+  const SlotFile file = SealSlot(here.path(), Id(7, 0), 'a', 10);
+  vault::ChunkOffer offer{
+      .slot = *vault::HeadOf(file), .attempt = 2, .group = {{0, 1}, {2, 2}}, .holder = 1};
+  EXPECT_TRUE(absl::IsUnavailable(peer_->OfferChunk(offer).status()));
+  offer.attempt = 1;
+  EXPECT_TRUE(absl::IsAborted(peer_->PutChunk(offer, 0, file, [] { return true; })))
+      << "it was not offered";
+  offer.group.clear();
+  offer.holder = 0;
+  EXPECT_TRUE(absl::IsInvalidArgument(peer_->OfferChunk(offer).status()));
+  vault::RowHead row;
+  row.job_uid = kJob;
+  EXPECT_TRUE(absl::IsNotFound(peer_->GetRow(
+      row, {0, 10}, [](uint64_t, std::span<const std::byte>) { return absl::OkStatus(); })));
 }
 
 TEST_F(VaultRpcTest, ANodeThatIsGoneIsUnavailable) {

@@ -1,0 +1,268 @@
+"""Parity between nodes instead of copies: a machine that is lost with its memory costs the steps since
+the last save in memory, as with copies; two of one group cost those since the last commit. The job ends
+in the same weights each time.
+
+usage: parity_test.py [--moments N] [--rounds N] [--seed S] [CASE...]
+"""
+import argparse
+import random
+import re
+import statistics
+import struct
+import sys
+import time
+
+from cluster import Cluster, wait_for
+from tiny import prepare_data, tiny_job
+import vault_test
+
+STEPS = vault_test.STEPS = 160
+EVERY = vault_test.EVERY = 50
+
+# Name → mesh, slots of a rank: where its ranks are on nodes of two slots.
+LAYOUTS = {
+    "one rank a node": ("{data: 3}", 2),
+    "two on one node, one on another": ("{data: 3}", 1),
+    "two ranks a node": ("{data: 3, tensor: 2}", 1),
+}
+
+
+class Test(vault_test.Test):
+    def __init__(self, dice):
+        self.dice = dice
+        self.cluster = Cluster(workers=4, slots=2, coordinator_flags=["--dead-ms", "3000"],
+                               worker_flags=["--orphan-grace-ms", "3000"])
+        self.checkpoints = self.cluster.dir / "ckpt"
+        self.data = prepare_data(self.cluster)
+        self.names = 0
+        self.seconds = []  # that computing took
+        self.references = {}
+
+    def submit(self, layout="one rank a node", ram="ram_parity: 2"):
+        mesh, slots = LAYOUTS[layout]
+        self.names += 1
+        text = tiny_job(f"parity-{self.names}", self.data, self.checkpoints, steps=STEPS,
+                        every=EVERY, mesh=mesh)
+        for old, new in ((f"every_steps: {EVERY}, keep",
+                          f"every_steps: {EVERY}, ram_every_steps: 1, {ram}, keep"),
+                         ("global: 16, micro: 4", "global: 12, micro: 4"),
+                         ("slots_per_rank: 1", f"slots_per_rank: {slots}")):
+            assert old in text, old
+            text = text.replace(old, new)
+        return self.cluster.submit(text)
+
+    def start(self, layout="one rank a node"):
+        """An undisturbed run of these ranks is what it is held against."""
+        mesh = LAYOUTS[layout][0]
+        if mesh not in self.references:
+            view = self.cluster.wait_state(self.submit(layout, "ram_replicas: 0"), "succeeded",
+                                           "failed", timeout=300)
+            assert view["state"] == "succeeded", view["reason"]
+            self.references[mesh] = self.final_weights(view)
+        self.reference = self.references[mesh]
+        job = self.submit(layout)
+        view = self.cluster.wait_state(job, "running")
+        wait_for("parity of some steps", lambda: self.safe_step(job) >= 3 or self.over(job),
+                 every=0.01)
+        return job, view["uid"], view["attempts"][-1]["shares"]
+
+    def over(self, job):
+        return self.cluster.job(job)["state"] in ("succeeded", "failed")
+
+    def rows(self, uid):
+        """node → step → places of whole rows."""
+        found = {}
+        for path in self.cluster.vaults.glob(f"*/{uid}/p*.?"):
+            with open(path, "rb") as file:
+                head = file.read(2052)
+            if len(head) < 2052 or head[:8] != b"MUSTPRTY":
+                continue
+            (place,) = struct.unpack_from("<I", head, 12)
+            (step,) = struct.unpack_from("<Q", head, 40)
+            (state,) = struct.unpack_from("<I", head, 2048)
+            if state == 1:
+                steps = found.setdefault(path.parent.parent.name, {})
+                steps.setdefault(step, set()).add(place)
+        return found
+
+    def safe_step(self, job):
+        """The newest step that outlives any one node: in every slot, and all parity of it there."""
+        view = self.cluster.job(job)
+        shares = view["attempts"][-1]["shares"]
+        ranks = sum(share["ranks"] for share in shares)
+        rows = self.rows(view["uid"])
+        held = self.slots(view["uid"])
+        if len(held) < ranks:
+            return 0
+        steps = set.intersection(*({step for _, step in h} for h in held.values()))
+        for share in shares:
+            places = max(other["ranks"] for other in shares if other is not share)
+            there = rows.get(share["node"], {})
+            steps = {s for s in steps if there.get(s, set()) == set(range(places))}
+        return max(steps, default=0)
+
+    def computed(self):
+        """What all workers said of computing, so far."""
+        return [(int(slots), float(seconds)) for name in self.cluster.daemons if name != "coordinator"
+                for slots, seconds in re.findall(r"(\d+) slots, \d+ MB, computed from parity in "
+                                                 r"([0-9.]+) s", self.cluster.log(name))]
+
+    def back(self, nodes):
+        for node in nodes:
+            self.cluster.start_worker(node)
+        wait_for("the nodes back", lambda: len(self.cluster.ready_nodes()) == 4)
+
+
+def lose_one(test, layout):
+    """One machine at a random moment; False: the job was over before."""
+    job, uid, shares = test.start(layout)
+    share = test.dice.choice(shares)
+    node = share["node"]
+    time.sleep(test.dice.uniform(0, 1.0))
+    before = len(test.computed())
+    held = test.safe_step(job)
+    if held == 0 or test.cluster.job(job)["state"] != "running":
+        return False
+    test.cluster.power_off(node)
+    view = test.finish(job)
+    step = test.expect_ram(view, held)
+    came = test.computed()[before:]
+    slots = sum(slots for slots, _ in came)
+    assert slots >= share["ranks"], f"{slots} slots computed for the {share['ranks']} ranks of {node}"
+    test.seconds += [seconds for _, seconds in came]
+    test.back([node])
+    print(f"ok   {layout}: {node} without power, parity of step {held} whole: went on from step "
+          f"{step} in memory, {slots} slots computed in {max(took for _, took in came):.3f} s", flush=True)
+    return True
+
+
+def one_lost(test, options):
+    """At random moments: another machine goes on from what parity gives back."""
+    done = sum(lose_one(test, "one rank a node") for _ in range(options.moments))
+    assert done > 0, "no moment was in time"
+
+
+def unequal_nodes(test, options):
+    """Two ranks on one node, one on another: a mirror, whichever is lost."""
+    for _ in range(options.rounds):
+        lose_one(test, "two on one node, one on another")
+
+
+def ranks_together(test, options):
+    """Nodes with two ranks each."""
+    for _ in range(options.rounds):
+        lose_one(test, "two ranks a node")
+
+
+def two_lost(test, options):
+    """Two machines of a group: what is left is storage, and a line says so."""
+    for _ in range(options.rounds):
+        job, uid, shares = test.start()
+        wait_for("a commit", lambda: any((test.checkpoints / uid).glob("step-*/COMMIT")))
+        nodes = test.dice.sample([share["node"] for share in shares], 2)
+        for node in nodes:
+            test.cluster.power_off(node)
+        for node in nodes:
+            test.cluster.start_worker(node)
+        view = test.finish(job)
+        step, ram = test.resumed(view)
+        assert not ram and step >= EVERY, f"resumed from {step}, from memory: {ram}"
+        wait_for("the nodes back", lambda: len(test.cluster.ready_nodes()) == 4)
+        said = [line for name in test.cluster.daemons if name != "coordinator"
+                for line in test.cluster.log(name).splitlines() if "goes on from storage" in line]
+        assert said, "no worker said why"
+        print(f"ok   {' and '.join(nodes)} without power: went on from step {step} on storage\n"
+              f"     {said[-1].split('] ')[-1]}", flush=True)
+
+
+def worker_killed(test, options):
+    """A worker's process dies and comes back while chunks are on their way; then a rank dies."""
+    for _ in range(options.rounds):
+        job, uid, shares = test.start()
+        node = test.dice.choice(shares)["node"]
+        test.cluster.kill(node)
+        time.sleep(test.dice.uniform(0, 0.4))
+        test.cluster.start_worker(node)
+        # A later step than any before is safe again.
+        stood = test.safe_step(job)
+        wait_for("parity goes on", lambda: test.safe_step(job) > stood + 1 or test.over(job))
+        held = test.safe_step(job)
+        test.kill_rank(job)
+        step = test.expect_ram(test.finish(job), held)
+        print(f"ok   worker of {node} killed and back, then a rank killed: went on from {step} in "
+              f"memory", flush=True)
+
+
+def memory(test, options):
+    """What a node keeps for others, against whole copies."""
+    kept = {}
+    for ram in ("ram_replicas: 1", "ram_parity: 2"):
+        job = test.submit(ram=ram)
+        uid = test.cluster.job(job)["uid"]
+        other = {}
+
+        def settled():
+            other.clear()
+            if len(test.slots(uid)) < 3:
+                return False
+            for folder in test.cluster.vaults.glob(f"*/{uid}"):
+                sizes = {"own": 0, "others'": 0}
+                own = {share["first_rank"] if "first_rank" in share else 0
+                       for share in test.cluster.job(job)["attempts"][-1]["shares"]
+                       if share["node"] == folder.parent.name}
+                for path in folder.glob("[rp]*.?"):
+                    mine = path.name[0] == "r" and int(path.name[1:6]) in own
+                    sizes["own" if mine else "others'"] += path.stat().st_blocks * 512
+                other[folder.parent.name] = sizes
+            return len(other) == 3 and all(
+                len(list(f.glob("[rp]*.?"))) == 4 for f in test.cluster.vaults.glob(f"*/{uid}"))
+
+        wait_for("both slots and both of the others'", lambda: settled() or test.over(job), every=0.05)
+        own = statistics.mean(sizes["own"] for sizes in other.values())
+        kept[ram] = statistics.mean(sizes["others'"] for sizes in other.values())
+        print(f"ok   {ram}: a node's own slots {own / 2**20:.2f} MB, kept for others "
+              f"{kept[ram] / 2**20:.2f} MB, {kept[ram] / own:.2f} of them", flush=True)
+        view = test.cluster.wait_state(job, "succeeded", "failed", timeout=180)
+        assert view["state"] == "succeeded", view["reason"]
+    assert kept["ram_parity: 2"] < 0.6 * kept["ram_replicas: 1"], kept
+
+
+CASES = {f.__name__: f for f in (one_lost, two_lost, unequal_nodes, worker_killed, memory)}
+ALL = {**CASES, "ranks_together": ranks_together}  # it takes longer
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--moments", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1, help="of the other cases")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("cases", nargs="*", choices=[*ALL, []])
+    options = parser.parse_args()
+    print(f"parity_test --moments {options.moments} --seed {options.seed}", flush=True)
+    begin = time.monotonic()
+    test = Test(random.Random(options.seed))
+    failures = 0
+    for name in options.cases or CASES:
+        try:
+            ALL[name](test, options)
+            test.cluster.assert_clean()  # no job's slots are left either
+        except AssertionError as error:
+            failures += 1
+            print(f"FAIL {name}: {error}", flush=True)
+            print(test.cluster.log("coordinator")[-3000:], flush=True)
+    left = test.cluster.close(keep=failures > 0)
+    if failures:
+        print(f"state kept in {test.cluster.dir}")
+    if left:
+        failures += 1
+        print(f"FAIL left running: {left}")
+    if test.seconds:
+        print(f"computing took {statistics.median(test.seconds):.3f} s, at most "
+              f"{max(test.seconds):.3f} s, of {len(test.seconds)}")
+    print(f"parity_test: {len(options.cases or CASES)} cases, {failures} failures, "
+          f"{time.monotonic() - begin:.0f} s")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
