@@ -180,7 +180,9 @@ class Cluster:
 
     def vault_jobs(self):
         """Folders of jobs in the nodes' memory."""
-        return [str(job) for job in self.vaults.glob("*/*")]
+        # Folders may go while it looks.
+        return [f"{node}/{job}" for node, jobs, _ in os.walk(self.vaults)
+                if pathlib.Path(node).parent == self.vaults for job in jobs]
 
     # -- the command line
 

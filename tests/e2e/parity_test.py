@@ -6,6 +6,7 @@ usage: parity_test.py [--moments N] [--rounds N] [--seed S] [CASE...]
 """
 import argparse
 import contextlib
+import json
 import random
 import re
 import statistics
@@ -102,11 +103,16 @@ class Test(vault_test.Test):
             steps = {s for s in steps if there.get(s, set()) == set(range(places))}
         return max(steps, default=0)
 
-    def computed(self):
-        """What all workers said of computing, so far."""
+    def computed(self, uid):
+        """What all workers said of computing slots of this job."""
         return [(int(slots), float(seconds)) for name in self.cluster.daemons if name != "coordinator"
-                for slots, seconds in re.findall(r"(\d+) slots, \d+ MB, computed from parity in "
-                                                 r"([0-9.]+) s", self.cluster.log(name))]
+                for slots, seconds in re.findall(uid + r": (\d+) slots, \d+ MB, computed from parity "
+                                                 r"in ([0-9.]+) s", self.cluster.log(name))]
+
+    def ended_meanwhile(self, job):
+        """The last steps were done before anybody told that they had begun."""
+        incidents = self.cluster.json("incident", "list", "--job", job)["incidents"]
+        return any("the job ended meanwhile" in json.dumps(incident) for incident in incidents)
 
     def back(self, nodes):
         for node in nodes:
@@ -120,14 +126,16 @@ def lose_one(test, layout):
     share = test.dice.choice(shares)
     node = share["node"]
     time.sleep(test.dice.uniform(0, 1.0))
-    before = len(test.computed())
     held = test.safe_step(job)
     if held == 0 or test.cluster.job(job)["state"] != "running":
         return False
     test.cluster.power_off(node)
     view = test.finish(job)
+    if test.ended_meanwhile(job):
+        test.back([node])
+        return False
     step = test.expect_ram(view, held)
-    came = test.computed()[before:]
+    came = test.computed(uid)
     slots = sum(slots for slots, _ in came)
     assert slots >= share["ranks"], f"{slots} slots computed for the {share['ranks']} ranks of {node}"
     test.seconds += [seconds for _, seconds in came]
