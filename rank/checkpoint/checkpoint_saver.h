@@ -17,8 +17,7 @@
 // so the step that all hold is also the one that all copies hold.
 //
 // Threads: one. MakeRoom, Begin, Finish, FinishAll and Settle are collective over the group, and so
-// is the
-//          decision for BeginInRam: all ranks make these calls, in the same order.
+//          is the decision for BeginInRam: all ranks make these calls, in the same order.
 #pragma once
 
 #include <array>

@@ -143,8 +143,7 @@ void Replicator::GiveUp(checkpoint::RamSlot& slot, const SlotHead& head, const s
   if (text == said_) return;
   spdlog::warn(
       "step {} of rank {} is not safe on {}: {}; should a node of this job be lost, its ranks go "
-      "on "
-      "from storage",
+      "on from storage",
       head.id.step, head.id.rank, node, text);
   said_ = text;
 }
