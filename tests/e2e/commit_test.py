@@ -1,9 +1,6 @@
 """Who may commit, and that nothing else does: the coordinator is killed in each phase of a commit,
 and an attempt that was given up goes on saving after its job went on elsewhere.
-
-usage: commit_test.py [--moments N] [--tries N] [--seed S] [CASE...]
 """
-import argparse
 import os
 import random
 import re
@@ -12,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import cases
 from cluster import BIN, Cluster, processes, wait_for
 from tiny import prepare_data, tiny_job
 import weights
@@ -180,14 +178,8 @@ CASES = {f.__name__: f for f in (coordinator_killed, zombie)}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--moments", type=int, default=8)
-    parser.add_argument("--tries", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("cases", nargs="*", choices=[*CASES, []])
-    options = parser.parse_args()
-    print(f"commit_test --moments {options.moments} --tries {options.tries} --seed {options.seed}",
-          flush=True)
+    options = cases.parse(__doc__, CASES, moments=(8, "of a killed coordinator"),
+                          tries=(20, "of an attempt that others took over"))
     dice = random.Random(options.seed)
     failures = 0
     for name in options.cases or CASES:

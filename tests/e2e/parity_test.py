@@ -1,10 +1,7 @@
 """Parity between nodes instead of copies: a machine that is lost with its memory costs the steps since
 the last save in memory, as with copies; two of one group cost those since the last commit. The job ends
 in the same weights each time.
-
-usage: parity_test.py [--moments N] [--rounds N] [--seed S] [CASE...]
 """
-import argparse
 import contextlib
 import json
 import random
@@ -14,12 +11,10 @@ import struct
 import sys
 import time
 
-from cluster import Cluster, wait_for
-from tiny import prepare_data, tiny_job
-import vault_test
-
-STEPS = vault_test.STEPS = 160
-EVERY = vault_test.EVERY = 50
+import cases
+from cluster import wait_for
+from memory_jobs import MemoryTest
+import ram_slots
 
 # Name → mesh, slots of a rank: where its ranks are on nodes of two slots.
 LAYOUTS = {
@@ -29,47 +24,29 @@ LAYOUTS = {
 }
 
 
-class Test(vault_test.Test):
+class Test(MemoryTest):
     def __init__(self, dice):
-        self.dice = dice
-        self.cluster = Cluster(workers=4, slots=2, coordinator_flags=["--dead-ms", "3000"],
-                               worker_flags=["--orphan-grace-ms", "3000"])
-        self.checkpoints = self.cluster.dir / "ckpt"
-        self.data = prepare_data(self.cluster)
-        self.names = 0
+        super().__init__(dice, workers=4, steps=160, every=50)
         self.seconds = []  # that computing took
         self.references = {}
 
     def submit(self, layout="one rank a node", ram="ram_parity: 2"):
         mesh, slots = LAYOUTS[layout]
-        self.names += 1
-        text = tiny_job(f"parity-{self.names}", self.data, self.checkpoints, steps=STEPS,
-                        every=EVERY, mesh=mesh)
-        for old, new in ((f"every_steps: {EVERY}, keep",
-                          f"every_steps: {EVERY}, ram_every_steps: 1, {ram}, keep"),
-                         ("global: 16, micro: 4", "global: 12, micro: 4"),
-                         ("slots_per_rank: 1", f"slots_per_rank: {slots}")):
-            assert old in text, old
-            text = text.replace(old, new)
-        return self.cluster.submit(text)
+        return super().submit(mesh, f"ram_every_steps: 1, {ram}",
+                              (("global: 16, micro: 4", "global: 12, micro: 4"),
+                               ("slots_per_rank: 1", f"slots_per_rank: {slots}")))
 
     def start(self, layout="one rank a node"):
         """An undisturbed run of these ranks is what it is held against."""
         mesh = LAYOUTS[layout][0]
         if mesh not in self.references:
-            view = self.cluster.wait_state(self.submit(layout, "ram_replicas: 0"), "succeeded",
-                                           "failed", timeout=300)
-            assert view["state"] == "succeeded", view["reason"]
-            self.references[mesh] = self.final_weights(view)
+            self.references[mesh] = self.undisturbed(self.submit(layout, "ram_replicas: 0"))
         self.reference = self.references[mesh]
         job = self.submit(layout)
         view = self.cluster.wait_state(job, "running")
         wait_for("parity of some steps", lambda: self.safe_step(job) >= 3 or self.over(job),
                  every=0.01)
         return job, view["uid"], view["attempts"][-1]["shares"]
-
-    def over(self, job):
-        return self.cluster.job(job)["state"] in ("succeeded", "failed")
 
     def rows(self, uid):
         """node → step → places of whole rows."""
@@ -93,7 +70,7 @@ class Test(vault_test.Test):
         shares = view["attempts"][-1]["shares"]
         ranks = sum(share["ranks"] for share in shares)
         rows = self.rows(view["uid"])
-        held = self.slots(view["uid"])
+        held = ram_slots.sealed(self.cluster.vaults, view["uid"])
         if len(held) < ranks:
             return 0
         steps = set.intersection(*({step for _, step in h} for h in held.values()))
@@ -117,7 +94,7 @@ class Test(vault_test.Test):
     def back(self, nodes):
         for node in nodes:
             self.cluster.start_worker(node)
-        wait_for("the nodes back", lambda: len(self.cluster.ready_nodes()) == 4)
+        self.wait_nodes()
 
 
 def lose_one(test, layout):
@@ -134,12 +111,16 @@ def lose_one(test, layout):
     if test.ended_meanwhile(job):
         test.back([node])
         return False
-    step = test.expect_ram(view, held)
+    step, ram = test.expect_newest(view, held)
+    test.back([node])
+    if not ram:
+        print(f"ok   {layout}: {node} without power, parity of step {held} whole: went on from step "
+              f"{step}, which storage had by then", flush=True)
+        return False
     came = test.computed(uid)
     slots = sum(slots for slots, _ in came)
     assert slots >= share["ranks"], f"{slots} slots computed for the {share['ranks']} ranks of {node}"
     test.seconds += [seconds for _, seconds in came]
-    test.back([node])
     print(f"ok   {layout}: {node} without power, parity of step {held} whole: went on from step "
           f"{step} in memory, {slots} slots computed in {max(took for _, took in came):.3f} s", flush=True)
     return True
@@ -149,6 +130,8 @@ def one_lost(test, options):
     """At random moments: another machine goes on from what parity gives back."""
     done = sum(lose_one(test, "one rank a node") for _ in range(options.moments))
     assert done > 0, "no moment was in time"
+    print(f"     computing took {statistics.median(test.seconds):.3f} s, at most "
+          f"{max(test.seconds):.3f} s, of {len(test.seconds)}", flush=True)
 
 
 def unequal_nodes(test, options):
@@ -167,7 +150,7 @@ def two_lost(test, options):
     """Two machines of a group: what is left is storage, and a line says so."""
     for _ in range(options.rounds):
         job, uid, shares = test.start()
-        wait_for("a commit", lambda: any((test.checkpoints / uid).glob("step-*/COMMIT")))
+        test.wait_commit(uid)
         nodes = test.dice.sample([share["node"] for share in shares], 2)
         for node in nodes:
             test.cluster.power_off(node)
@@ -175,8 +158,8 @@ def two_lost(test, options):
             test.cluster.start_worker(node)
         view = test.finish(job)
         step, ram = test.resumed(view)
-        assert not ram and step >= EVERY, f"resumed from {step}, from memory: {ram}"
-        wait_for("the nodes back", lambda: len(test.cluster.ready_nodes()) == 4)
+        assert not ram and step >= test.every, f"resumed from {step}, from memory: {ram}"
+        test.wait_nodes()
         said = [line for name in test.cluster.daemons if name != "coordinator"
                 for line in test.cluster.log(name).splitlines() if "goes on from storage" in line]
         assert said, "no worker said why"
@@ -197,9 +180,9 @@ def worker_killed(test, options):
         wait_for("parity goes on", lambda: test.safe_step(job) > stood + 1 or test.over(job))
         held = test.safe_step(job)
         test.kill_rank(job)
-        step = test.expect_ram(test.finish(job), held)
-        print(f"ok   worker of {node} killed and back, then a rank killed: went on from {step} in "
-              f"memory", flush=True)
+        step, ram = test.expect_newest(test.finish(job), held)
+        print(f"ok   worker of {node} killed and back, then a rank killed: went on from {step} "
+              f"{'in memory' if ram else 'on storage'}", flush=True)
 
 
 def memory(test, options):
@@ -212,7 +195,7 @@ def memory(test, options):
 
         def settled():
             other.clear()
-            if len(test.slots(uid)) < 3:
+            if len(ram_slots.sealed(test.cluster.vaults, uid)) < 3:
                 return False
             for folder in test.cluster.vaults.glob(f"*/{uid}"):
                 sizes = {"own": 0, "others'": 0}
@@ -240,41 +223,15 @@ def memory(test, options):
     assert 0.45 <= share["ram_parity: 2"] < 0.65, share
 
 
-CASES = {f.__name__: f for f in (one_lost, two_lost, unequal_nodes, worker_killed, memory)}
-ALL = {**CASES, "ranks_together": ranks_together}  # it takes longer
+CASES = {f.__name__: f for f in (one_lost, two_lost, unequal_nodes, worker_killed, memory,
+                                 ranks_together)}
+ALWAYS = [name for name in CASES if name != "ranks_together"]  # it takes longer
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--moments", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=1, help="of the other cases")
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("cases", nargs="*", choices=[*ALL, []])
-    options = parser.parse_args()
-    print(f"parity_test --moments {options.moments} --seed {options.seed}", flush=True)
-    begin = time.monotonic()
-    test = Test(random.Random(options.seed))
-    failures = 0
-    for name in options.cases or CASES:
-        try:
-            ALL[name](test, options)
-            test.cluster.assert_clean()  # no job's slots are left either
-        except AssertionError as error:
-            failures += 1
-            print(f"FAIL {name}: {error}", flush=True)
-            print(test.cluster.log("coordinator")[-3000:], flush=True)
-    left = test.cluster.close(keep=failures > 0)
-    if failures:
-        print(f"state kept in {test.cluster.dir}")
-    if left:
-        failures += 1
-        print(f"FAIL left running: {left}")
-    if test.seconds:
-        print(f"computing took {statistics.median(test.seconds):.3f} s, at most "
-              f"{max(test.seconds):.3f} s, of {len(test.seconds)}")
-    print(f"parity_test: {len(options.cases or CASES)} cases, {failures} failures, "
-          f"{time.monotonic() - begin:.0f} s")
-    return 1 if failures else 0
+    options = cases.parse(__doc__, CASES, moments=(2, "of one machine lost"),
+                          rounds=(1, "of the other cases"))
+    return cases.run(CASES, options.cases or ALWAYS, Test(random.Random(options.seed)), options)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,6 @@
 """Checkpoints in the nodes' memory: a killed rank costs the steps since the last save there, never
 those since the last commit; whatever dies or is damaged, the job ends in the same weights.
-
-usage: vault_test.py [--moments N] [--rounds N] [--seed S] [CASE...]
 """
-import argparse
 import os
 import random
 import re
@@ -13,112 +10,37 @@ import subprocess
 import sys
 import time
 
+import cases
 from cluster import Cluster, wait_for
-from tiny import prepare_data, tiny_job
-import weights
-
-STEPS = 120
-EVERY = 40
+from memory_jobs import MemoryTest
+import ram_slots
+from tiny import tiny_job
 
 
-class Test:
+class Test(MemoryTest):
     def __init__(self, dice):
-        self.dice = dice
-        self.cluster = Cluster(workers=3, slots=2, coordinator_flags=["--dead-ms", "3000"],
-                               worker_flags=["--orphan-grace-ms", "3000"])
-        self.checkpoints = self.cluster.dir / "ckpt"
-        self.data = prepare_data(self.cluster)
-        self.names = 0
-        view = self.cluster.wait_state(self.submit(), "succeeded", "failed", timeout=300)
-        assert view["state"] == "succeeded", view["reason"]
-        self.reference = self.final_weights(view)
+        super().__init__(dice, workers=3, steps=120, every=40)
+        self.reference = self.undisturbed(self.submit())
 
-    def submit(self, steps=STEPS, every=EVERY, fail="", program="{data: 2, tensor: 2}", ram=1):
-        self.names += 1
+    def submit(self):
         self.cluster.environment.pop("MUSTER_TEST_FAIL", None)
-        text = tiny_job(f"vault-{self.names}", self.data, self.checkpoints, steps=steps,
-                        every=every, mesh=program)
-        text = text.replace(f"every_steps: {every}, keep",
-                            f"every_steps: {every}, ram_every_steps: {ram}, keep")
-        return self.cluster.submit(text)
+        return super().submit("{data: 2, tensor: 2}", "ram_every_steps: 1")
 
-    def final_weights(self, view):
-        folder = weights.newest_committed(self.checkpoints / view["uid"])
-        assert folder.name.startswith(f"step-{STEPS:010d}."), folder
-        return weights.digests(folder)
-
-    def slots(self, uid, without=()):
-        """rank → [(attempt, step) sealed, newest first], copies too, but for those of some nodes."""
-        found = {}
-        for path in self.cluster.vaults.glob(f"*/{uid}/r*.?"):
-            if path.parent.parent.name in without:
-                continue
-            with open(path, "rb") as file:
-                head = file.read(528)
-            if len(head) < 528 or head[:8] != b"MUSTSLOT":
-                continue
-            (rank,) = struct.unpack_from("<I", head, 12)
-            step, attempt = struct.unpack_from("<QQ", head, 24)
-            (state,) = struct.unpack_from("<I", head, 512)
-            if state == 2:
-                found.setdefault(rank, []).append((attempt, step))
-        return {rank: sorted(held, reverse=True) for rank, held in found.items()}
-
-    def common_step(self, uid, ranks=4, without=()):
-        held = self.slots(uid, without)
-        if len(held) < ranks:
-            return 0
-        common = set.intersection(*(set(h) for h in held.values()))
-        return max((step for _, step in common), default=0)
-
-    def wait_common(self, job, uid, step):
-        wait_for(f"every slot of {uid} at step {step}",
-                 lambda: self.common_step(uid) >= step or
-                 self.cluster.job(job)["state"] in ("succeeded", "failed"), every=0.01)
-        assert self.common_step(uid) >= step, f"over before step {step} was in every slot"
-
-    def finish(self, job, attempts=2):
-        view = self.cluster.wait_state(job, "succeeded", "failed", timeout=180)
-        assert view["state"] == "succeeded", view["reason"]
-        weights.assert_equal_bits(self.reference, self.final_weights(view))
-        if attempts:
-            assert len(view["attempts"]) == attempts, [a.get("cause") for a in view["attempts"]]
-        return view
-
-    def resumed(self, view, attempt=-1):
-        """(step, from memory?) of an attempt, as its rank 0 said."""
-        number = view["attempts"][attempt]["number"]
-        for log in self.cluster.dir.glob(f"n*/logs/{view['uid']}/{number}/0/stdout.log"):
-            said = re.search(r"resumed from step (\d+) \((RAM|step-\S+, from memory|step)",
-                             log.read_text())
-            if said:
-                return int(said[1]), said[2] != "step"
-        return 0, False
-
-    def expect_ram(self, view, beyond):
-        step, ram = self.resumed(view)
-        assert ram and step >= beyond, f"resumed from step {step}, from memory: {ram}; had {beyond}"
-        shown = view["attempts"][-1]
-        assert shown.get("from_memory") and int(shown["first_step"]) == step, shown
-        (incident,) = self.cluster.json("incident", "list", "--job", view["id"])["incidents"]
-        assert f"from step {step} in memory" in incident["text"], incident["text"]
-        return step
-
-    def kill_rank(self, job, rank=None):
-        ranks = self.cluster.ranks(job)
-        rank = self.dice.choice(sorted(ranks)) if rank is None else rank
-        os.kill(ranks[rank], signal.SIGKILL)
-        return rank
+    def common_step(self, uid, without=()):
+        return ram_slots.common_step(self.cluster.vaults, uid, 4, without)
 
     def start(self, step):
         job = self.submit()
         uid = self.cluster.job(job)["uid"]
-        self.wait_common(job, uid, step)
+        wait_for(f"every slot of {uid} at step {step}",
+                 lambda: self.common_step(uid) >= step or self.over(job), every=0.01)
+        assert self.common_step(uid) >= step, f"over before step {step} was in every slot"
         return job, uid
 
 
 def rank_killed(test, options):
-    """At random moments: at most the steps since the newest save in memory are lost."""
+    """At random moments: only the steps since the newest save in memory are lost."""
+    from_memory = 0
     for _ in range(options.moments):
         job, uid = test.start(3)
         time.sleep(test.dice.uniform(0, 1.0))
@@ -127,11 +49,12 @@ def rank_killed(test, options):
         held = test.common_step(uid)
         rank = test.kill_rank(job)
         view = test.finish(job)
-        step = test.expect_ram(view, held)
-        lost = view["ledger"]["steps_recomputed"]
-        assert int(lost) <= 12, f"{lost} steps done again"
-        print(f"ok   rank {rank} killed, every slot at step {held}: went on from {step} in memory, "
-              f"{lost} steps done again", flush=True)
+        step, ram = test.expect_newest(view, held)
+        from_memory += ram
+        print(f"ok   rank {rank} killed, every slot at step {held}: went on from {step} "
+              f"{'in memory' if ram else 'on storage'}, "
+              f"{view['ledger']['steps_recomputed']} steps done again", flush=True)
+    assert from_memory > 0, "storage was newer than memory each time"
 
 
 def killed_in_a_fill(test, options):
@@ -156,13 +79,14 @@ def submit_failing(test, fail):
     test.cluster.environment["MUSTER_TEST_FAIL"] = fail
     for name in [n for n in test.cluster.daemons if n != "coordinator"]:
         test.cluster.start_worker(name)
-    wait_for("workers back", lambda: len(test.cluster.ready_nodes()) == 3)
+    test.wait_nodes()
     return test.submit()
 
 
 def worker_killed(test, options):
     """Its ranks live on; when one dies after that, the slots are still there, and so are the copies
-    it kept and those it sent."""
+    it kept and those it sent. A step whose copy waits for the worker is not counted on; one that was
+    committed meanwhile is newer than those that were."""
     for _ in range(options.rounds):
         job, uid = test.start(5)
         time.sleep(test.dice.uniform(0, 0.5))
@@ -174,9 +98,9 @@ def worker_killed(test, options):
         held = test.common_step(uid)
         test.kill_rank(job)
         view = test.finish(job)
-        step = test.expect_ram(view, held)
-        print(f"ok   worker of {node} killed and back, then a rank killed: went on from {step} in memory",
-              flush=True)
+        step, ram = test.expect_newest(view, held)
+        print(f"ok   worker of {node} killed and back with every slot at {held}, then a rank killed: "
+              f"went on from {step} {'in memory' if ram else 'on storage'}", flush=True)
 
 
 def everything_on_a_node_killed(test, options):
@@ -207,8 +131,8 @@ def damaged(test, options):
     """Bytes flip while the ranks are dead: no slot of that rank is believed; its copy on the other
     node is, and when that is damaged too, storage."""
     for everywhere in (False, True):
-        job, uid = test.start(EVERY + 5)
-        wait_for("a commit", lambda: any((test.checkpoints / uid).glob("step-*/COMMIT")))
+        job, uid = test.start(test.every + 5)
+        test.wait_commit(uid)
         shares = test.cluster.job(job)["attempts"][-1]["shares"]
         pids = list(test.cluster.ranks(job).values())
         for pid in pids:
@@ -226,7 +150,7 @@ def damaged(test, options):
         view = test.finish(job)
         step, ram = test.resumed(view)
         if everywhere:
-            assert not ram and step == EVERY, f"resumed from {step}, from memory: {ram}"
+            assert not ram and step == test.every, f"resumed from {step}, from memory: {ram}"
             print(f"ok   every slot of rank {victim} damaged: went on from step {step} on storage")
         else:
             assert ram and step >= held > 0, f"resumed from {step}, memory: {ram}, copy of {held}"
@@ -235,6 +159,7 @@ def damaged(test, options):
 
 def power_off(test, options):
     """A machine is gone with its memory: another goes on from the copies its partner kept."""
+    from_memory = 0
     for _ in range(options.moments):
         job, uid = test.start(3)
         shares = test.cluster.job(job)["attempts"][-1]["shares"]
@@ -246,18 +171,20 @@ def power_off(test, options):
         held = test.common_step(uid, without=[node])
         test.cluster.power_off(node)
         view = test.finish(job)
-        step = test.expect_ram(view, held)
+        step, ram = test.expect_newest(view, held)
+        from_memory += ram
         test.cluster.start_worker(node)
-        wait_for("the node back", lambda: len(test.cluster.ready_nodes()) == 3)
-        print(f"ok   {node} without power, copies at step {held}: went on from step {step} in memory",
-              flush=True)
+        test.wait_nodes()
+        print(f"ok   {node} without power, copies at step {held}: went on from step {step} "
+              f"{'in memory' if ram else 'on storage'}", flush=True)
+    assert from_memory > 0, "storage was newer than memory each time"
 
 
 def both_off(test, options):
     """A machine and the one that kept its copies: what is left is storage."""
     for _ in range(options.rounds):
-        job, uid = test.start(EVERY + 5)
-        wait_for("a commit", lambda: any((test.checkpoints / uid).glob("step-*/COMMIT")))
+        job, uid = test.start(test.every + 5)
+        test.wait_commit(uid)
         nodes = [share["node"] for share in test.cluster.job(job)["attempts"][-1]["shares"]]
         for node in nodes:
             test.cluster.power_off(node)
@@ -265,8 +192,8 @@ def both_off(test, options):
             test.cluster.start_worker(node)
         view = test.finish(job)
         step, ram = test.resumed(view)
-        assert not ram and step >= EVERY, f"resumed from {step}, from memory: {ram}"
-        wait_for("the nodes back", lambda: len(test.cluster.ready_nodes()) == 3)
+        assert not ram and step >= test.every, f"resumed from {step}, from memory: {ram}"
+        test.wait_nodes()
         print(f"ok   {' and '.join(nodes)} without power: went on from step {step} on storage")
 
 
@@ -319,31 +246,9 @@ CASES = {f.__name__: f for f in (rank_killed, worker_killed, everything_on_a_nod
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--moments", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=1, help="of the cases that take longer")
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("cases", nargs="*", choices=[*CASES, []])
-    options = parser.parse_args()
-    print(f"vault_test --moments {options.moments} --seed {options.seed}", flush=True)
-    test = Test(random.Random(options.seed))
-    failures = 0
-    for name in options.cases or CASES:
-        try:
-            CASES[name](test, options)
-            test.cluster.assert_clean()  # no job's slots are left either
-        except AssertionError as error:
-            failures += 1
-            print(f"FAIL {name}: {error}", flush=True)
-            print(test.cluster.log("coordinator")[-3000:], flush=True)
-    left = test.cluster.close(keep=failures > 0)
-    if failures:
-        print(f"state kept in {test.cluster.dir}")
-    if left:
-        failures += 1
-        print(f"FAIL left running: {left}")
-    print(f"vault_test: {len(options.cases or CASES)} cases, {failures} failures")
-    return 1 if failures else 0
+    options = cases.parse(__doc__, CASES, moments=(3, "of killed ranks and of machines lost"),
+                          rounds=(1, "of the cases that take longer"))
+    return cases.run(CASES, options.cases or CASES, Test(random.Random(options.seed)), options)
 
 
 if __name__ == "__main__":
