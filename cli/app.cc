@@ -22,15 +22,15 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 denied, 5 conflict, 6 unavail
       {"-o,--output", &session->output, "how to print", false, {"table", "wide", "json", "yaml"}},
       {"--deadline", &session->deadline, "time limit of one call (10s)"},
   };
-  root.children = {SubmitCommand(session),   ValidateCommand(session),  PlanCommand(session),
-                   ListCommand(session),     DescribeCommand(session),  LogsCommand(session),
-                   WatchCommand(session),    TopCommand(session),       CancelCommand(session),
-                   HoldCommand(session),     ReleaseCommand(session),   SuspendCommand(session),
-                   ResumeCommand(session),   RequeueCommand(session),   ScaleCommand(session),
-                   WaitCommand(session),     QueueCommand(session),     LedgerCommand(session),
-                   IncidentCommand(session), NodeCommand(session),      CkptCommand(session),
-                   DataCommand(session),     SampleCommand(session),    ClusterCommand(session),
-                   DevCommand(session),      CompletionCommand(session)};
+  root.children = {SubmitCommand(session),  ValidateCommand(session), PlanCommand(session),
+                   ListCommand(session),    DescribeCommand(session), LogsCommand(session),
+                   WatchCommand(session),   TopCommand(session),      CancelCommand(session),
+                   HoldCommand(session),    ReleaseCommand(session),  SuspendCommand(session),
+                   ResumeCommand(session),  RequeueCommand(session),  SaveCommand(session),
+                   ScaleCommand(session),   WaitCommand(session),     QueueCommand(session),
+                   LedgerCommand(session),  IncidentCommand(session), NodeCommand(session),
+                   CkptCommand(session),    DataCommand(session),     SampleCommand(session),
+                   ClusterCommand(session), DevCommand(session),      CompletionCommand(session)};
   return root;
 }
 

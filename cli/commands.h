@@ -20,6 +20,7 @@ Command ReleaseCommand(Session* session);
 Command SuspendCommand(Session* session);
 Command ResumeCommand(Session* session);
 Command RequeueCommand(Session* session);
+Command SaveCommand(Session* session);
 Command ScaleCommand(Session* session);
 Command QueueCommand(Session* session);
 Command LedgerCommand(Session* session);

@@ -57,6 +57,7 @@ v1::AttemptReport SimShim::Report(int64_t now_ms) {
   report.set_job_id(start_.job_id());
   report.set_attempt(start_.attempt());
   report.set_report(++reports_);
+  report.set_save(save_);
   const bool over = end_ != End::kNone;
   report.set_state(over ? v1::LOCAL_ATTEMPT_STATE_STOPPED : v1::LOCAL_ATTEMPT_STATE_ACTIVE);
   const uint64_t step = StepAt(now_ms);
@@ -118,6 +119,8 @@ void SimShim::Take(const v1::WorkerToShim& message, int64_t now_ms) {
     done.set_attempt(start_.attempt());
     *done.mutable_checkpoint() = Checkpoint(message.commit_reply().step(), now_ms);
     done.mutable_checkpoint()->set_committed(true);
+  } else if (message.has_save()) {
+    save_ = std::max(save_, message.save().save());
   } else if (message.has_exit()) {
     exiting_ = true;
   }

@@ -36,6 +36,7 @@ class SimShim {
   uint64_t first_step_ = 0;
   uint64_t target_ = 0;  // 0 = no end
   uint64_t asked_ = 0;   // newest step it asked to commit
+  uint64_t save_ = 0;    // the newest order to save; nobody writes anything for it
   std::vector<v1::ShimToWorker> unsaid_;
   enum class End { kNone, kFinished, kStopped, kFailed } end_ = End::kNone;
   uint32_t failed_rank_ = 0;

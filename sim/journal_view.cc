@@ -459,6 +459,8 @@ std::string JournalView::Take(const v1::Record& record) {
       return UseRequest(record.job_suspended().request_id(), record.job_suspended().job_id());
     case v1::Record::kJobRequeued:
       return UseRequest(record.job_requeued().request_id(), record.job_requeued().job_id());
+    case v1::Record::kJobSaveAsked:
+      return UseRequest(record.job_save_asked().request_id(), record.job_save_asked().job_id());
     case v1::Record::kJobScaled: {
       JobFacts& job = jobs_[record.job_scaled().job_id()];
       *job.spec.mutable_mesh() = record.job_scaled().mesh();

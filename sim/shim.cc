@@ -216,6 +216,9 @@ void Shim::FromWorker(const v1::WorkerToShim& message) {
     case v1::WorkerToShim::kCommitAck:
       done_.erase(message.commit_ack().step());
       return;
+    case v1::WorkerToShim::kSave:  // told, and that is all: its trainings save by their cadence
+      save_ = std::max(save_, message.save().save());
+      return;
     case v1::WorkerToShim::kExit:
       return EndSoon();
     case v1::WorkerToShim::kExchangeResult:
@@ -272,6 +275,7 @@ v1::AttemptReport Shim::MakeReport() const {
   report.set_job_id(key_.job.value());
   report.set_attempt(key_.attempt.value());
   report.set_report(reports_);
+  report.set_save(save_);
   report.set_state(stopped_ ? v1::LOCAL_ATTEMPT_STATE_STOPPED : v1::LOCAL_ATTEMPT_STATE_ACTIVE);
   for (const Rank& rank : ranks_) {
     v1::RankReport* out = report.add_ranks();

@@ -91,6 +91,7 @@ class Shim {
   bool killed_ = false;
   Micros kill_at_ = 0;
   uint64_t orphan_ = 0;  // counts the times a worker went
+  uint64_t save_ = 0;    // the newest order to save
   uint64_t reports_ = 0;
   uint64_t rhythm_ = 0;
   std::map<uint64_t, v1::ShimToWorker> requests_;

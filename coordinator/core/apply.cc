@@ -351,6 +351,9 @@ void Change(ClusterState& state, const v1::Record& record) {
     case v1::Record::kJobRequeued:
       ApplyJobRequeued(state, record.job_requeued());
       break;
+    case v1::Record::kJobSaveAsked:
+      ApplyJobSaveAsked(state, record);
+      break;
     case v1::Record::kJobScaled:
       ApplyJobScaled(state, record.job_scaled());
       break;

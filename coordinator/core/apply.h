@@ -20,6 +20,7 @@ void ApplyQueueSet(ClusterState& state, const v1::QueueSet& set);
 void ApplyJobHeld(ClusterState& state, const v1::JobHeld& held);
 void ApplyJobSuspended(ClusterState& state, const v1::JobSuspended& suspended);
 void ApplyJobRequeued(ClusterState& state, const v1::JobRequeued& requeued);
+void ApplyJobSaveAsked(ClusterState& state, const v1::Record& record);
 void ApplyJobScaled(ClusterState& state, const v1::JobScaled& scaled);
 
 }  // namespace muster::coordinator::core

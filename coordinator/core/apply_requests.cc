@@ -2,6 +2,7 @@
 // had a request_id: a late copy of it must not act when the world has moved on.
 #include <algorithm>
 
+#include "common/check.h"
 #include "coordinator/core/apply.h"
 #include "coordinator/core/dependencies.h"
 #include "coordinator/core/room.h"
@@ -91,6 +92,19 @@ void ApplyJobRequeued(ClusterState& state, const v1::JobRequeued& requeued) {
   if (job.LiveAttempt() == nullptr) GiveSparesBack(state, job);
   Touch(state, job);
   state.plan_needed = true;
+}
+
+void ApplyJobSaveAsked(ClusterState& state, const v1::Record& record) {
+  const v1::JobSaveAsked& asked = record.job_save_asked();
+  Job& job = JobOf(state, asked.job_id());
+  Remember(state, asked.request_id(), Call::kSave, job.id);
+  Attempt* attempt = job.FindAttempt(asked.attempt());
+  CHECK(attempt != nullptr, "job {} is to save attempt {}, which it never had", job.id.value(),
+        asked.attempt());
+  attempt->facts.set_saves_asked(attempt->facts.saves_asked() + 1);
+  attempt->facts.set_save_asked_unix_ms(record.time_unix_ms());
+  attempt->facts.set_save_asked_step(asked.step());
+  Touch(state, job);
 }
 
 void ApplyJobScaled(ClusterState& state, const v1::JobScaled& scaled) {

@@ -74,6 +74,7 @@ void Attempt::NoteStill(SeenRank& one, const v1::RankReport& rank) {
 
 std::vector<RankFailure> Attempt::Observe(Share& share, const v1::AttemptReport& report) {
   share.reported = true;
+  share.saves_told = std::max(share.saves_told, report.save());
   std::vector<RankFailure> failures;
   for (const v1::RankReport& rank : report.ranks()) {
     if (rank.rank() >= ranks.size()) continue;

@@ -26,9 +26,10 @@ struct Share {
   uint64_t placed_incarnation = 0;  // of the worker, when the attempt was placed
   uint32_t ranks = 0;
   uint32_t exited = 0;
-  bool reported = false;  // it knows of the attempt
-  bool stopped = false;   // no process is left
-  bool lost = false;      // the node was declared dead
+  bool reported = false;    // it knows of the attempt
+  bool stopped = false;     // no process is left
+  bool lost = false;        // the node was declared dead
+  uint64_t saves_told = 0;  // of the orders to save, the newest its ranks know of
   absl::Time next_order = absl::InfinitePast();
 
   bool done() const { return stopped || lost; }

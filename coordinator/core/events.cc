@@ -210,6 +210,8 @@ uint64_t JobOf(const v1::Record& record) {
       return record.job_suspended().job_id();
     case v1::Record::kJobRequeued:
       return record.job_requeued().job_id();
+    case v1::Record::kJobSaveAsked:
+      return record.job_save_asked().job_id();
     case v1::Record::kJobScaled:
       return record.job_scaled().job_id();
     case v1::Record::kQueueSet:
@@ -280,6 +282,11 @@ std::optional<v1::JobEvent> EventOf(const ClusterState& state, const v1::Record&
     if (job->revision != state.revision) return std::nullopt;  // it was so already
     event.set_kind(v1::EVENT_KIND_CHANGED);
     event.set_text(ChangedText(*job, record));
+  } else if (record.has_job_save_asked()) {
+    const v1::JobSaveAsked& asked = record.job_save_asked();
+    event.set_kind(v1::EVENT_KIND_SAVE_ASKED);
+    event.set_text(fmt::format("save asked{}{}{}", asked.user().empty() ? "" : " by ", asked.user(),
+                               asked.reason().empty() ? "" : ": " + asked.reason()));
   } else if (record.has_job_ended()) {
     event.set_kind(v1::EVENT_KIND_ENDED);
     event.set_text(v1::JobState_Name(job->end_state).substr(10) + ": " + job->end_reason);

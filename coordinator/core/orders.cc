@@ -31,6 +31,15 @@ void SendStart(Turn& turn, const Job& job, Attempt& attempt, size_t index, const
   turn.Send(node, std::move(message));
 }
 
+void SendSave(Turn& turn, const Job& job, const Attempt& attempt, const Node& node) {
+  v1::CoordinatorMessage message;
+  v1::SaveNow* save = message.mutable_save();
+  save->set_job_id(job.id.value());
+  save->set_attempt(attempt.facts.number());
+  save->set_save(attempt.facts.saves_asked());
+  turn.Send(node, std::move(message));
+}
+
 bool MissedARestart(const Node& node, const Share& share) {
   return node.incarnation != share.placed_incarnation;
 }
@@ -40,8 +49,8 @@ bool MissedARestart(const Node& node, const Share& share) {
 bool Owes(const Attempt& attempt, const Share& share, const Node& node) {
   if (share.stopped || !node.session) return false;
   if (attempt.stopping()) return true;
-  return attempt.facts.state() == v1::ATTEMPT_STATE_STARTING && !share.reported &&
-         !MissedARestart(node, share);
+  if (share.reported) return share.saves_told < attempt.facts.saves_asked();
+  return attempt.facts.state() == v1::ATTEMPT_STATE_STARTING && !MissedARestart(node, share);
 }
 
 }  // namespace
@@ -73,6 +82,8 @@ void SendOrder(Turn& turn, Job& job, Share& share) {
       SendStop(turn, *node, AttemptKey(job.id, AttemptNumber(attempt.facts.number())),
                std::max(absl::ZeroDuration(), GraceEnd(turn.state(), job, attempt) - turn.now()),
                CauseWithLastLine(attempt.facts.cause()));
+    } else if (share.reported) {
+      SendSave(turn, job, attempt, *node);
     } else {
       SendStart(turn, job, attempt, static_cast<size_t>(&share - attempt.shares.data()), *node);
     }

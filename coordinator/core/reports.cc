@@ -97,6 +97,9 @@ void OnAttemptReport(Turn& turn, Node& node, const v1::AttemptReport& report) {
   TakeProgress(turn, *job, *attempt, updates_before);
   TakeSaveTroubles(turn, *job, *attempt, report);
   TakeFailures(turn, *job, *attempt, failures);
+  if (attempt->good() && share->saves_told < attempt->facts.saves_asked()) {
+    SendOrder(turn, *job, *share);  // a worker that comes back may know of its ranks only later
+  }
   if (attempt->good() && share->stopped && share->exited < share->ranks) {
     FailAttempt(turn, *job,
                 {NodeEvidence(turn, v1::EVIDENCE_KIND_SHIM_DIED, node,

@@ -34,6 +34,7 @@ struct RequestUse {
     kSuspend,
     kResume,
     kRequeue,
+    kSave,
     kScale,
     kSetAdmission,
     kSetQueue,  // pause and resume too

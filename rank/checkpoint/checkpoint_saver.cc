@@ -252,6 +252,7 @@ absl::Status CheckpointSaver::FinishOldest(bool may_come_again) {
     outcome = Agree(group_, joined);
   }
   if (outcome.ok() || !SaidByAll(outcome)) return outcome;
+  failed_step_ = begun.step;
   if (group_.first()) {
     health_.Failed(begun.step, fmt::format("save of step {} failed: {}; {}", begun.step,
                                            std::string(outcome.message()), begun.next));

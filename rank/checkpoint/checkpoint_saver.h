@@ -104,6 +104,8 @@ class CheckpointSaver {
   absl::Status Finish();
   // The same for all of them; the newest may be tried again.
   absl::Status FinishAll();
+  // Of the newest save that did not reach storage; 0 = none. The same on every rank.
+  uint64_t failed_step() const { return failed_step_; }
 
   // Looks for permits, sees to it that what is permitted is committed, and tells what is late. Rank
   // 0; nothing elsewhere.
@@ -175,6 +177,7 @@ class CheckpointSaver {
   bool slots_on_ = false;
   bool filling_ = false;  // somewhere, as far as is known
   uint64_t common_ = 0;   // the newest step that every rank has sealed and kept
+  uint64_t failed_step_ = 0;
   // Of this rank.
   BackgroundSave* fill_ = nullptr;  // under way, or its end not noted yet
   checkpoint::SlotFile* fill_file_ = nullptr;

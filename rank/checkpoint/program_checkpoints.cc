@@ -230,7 +230,7 @@ absl::Status ProgramCheckpoints::Look(double step_seconds) {
   }
   MUSTER_ASSIGN_OR_RETURN(const StepSummary summary, ExchangeReports(group_, report));
   stop_ = summary.stop;
-  save_order_ = summary.save;
+  asked_.Take(summary.save);
   time_is_up_ = summary.time_is_up;
   look_every_ = 1;
   if (summary.seconds < options_.look_seconds) {
@@ -246,15 +246,17 @@ absl::Status ProgramCheckpoints::Look(double step_seconds) {
 }
 
 absl::Status ProgramCheckpoints::MaybeSave() {
-  save_due_ |= durable_cadence_.Due(facts_.step, time_is_up_) || save_order_ > save_orders_done_;
+  if (asked_.TakeFailure(saver_->failed_step())) durable_cadence_.NoteAskedFailed(Now());
+  save_due_ |= durable_cadence_.Due(facts_.step, time_is_up_) || asked_.Due();
   if (stop_) return absl::OkStatus();  // finish saves it
   if (save_due_) {
     MUSTER_ASSIGN_OR_RETURN(const bool room, saver_->MakeRoom(facts_.step));
     if (room) {
       save_due_ = false;
-      save_orders_done_ = save_order_;
       constexpr uint64_t kNoEnd = ~0ull;
-      return BeginSave(durable_cadence_.NextTry(facts_.step, kNoEnd));
+      const std::string next = durable_cadence_.NextTry(facts_.step, kNoEnd, asked_.Open());
+      asked_.NoteBegun(facts_.step);
+      return BeginSave(next);
     }
   }
   if (ram_cadence_.Due(facts_.step) && saver_->CanSaveInRam()) {

@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "checkpoint/file_system.h"
 #include "checkpoint/manifest.h"
+#include "rank/checkpoint/asked_save.h"
 #include "rank/checkpoint/checkpoint_saver.h"
 #include "rank/checkpoint/console.h"
 #include "rank/checkpoint/group.h"
@@ -119,7 +120,7 @@ class ProgramCheckpoints {
   bool save_due_ = false;
   bool time_is_up_ = false;
   bool stop_ = false;
-  uint64_t save_order_ = 0, save_orders_done_ = 0;
+  AskedSave asked_;
   uint64_t looked_step_ = 0, look_every_ = 1;
   double waited_seconds_ = 0;  // since the last step
   double since_look_seconds_ = 0;

@@ -127,6 +127,7 @@ void Replay::OnCommand(const core::SendToWorker& send) {
     case v1::CoordinatorMessage::kCommitAck:
     case v1::CoordinatorMessage::kTestAck:
     case v1::CoordinatorMessage::kDropVault:
+    case v1::CoordinatorMessage::kSave:  // nobody asks for one
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       return;
   }

@@ -25,6 +25,7 @@ std::optional<std::string> Script::Request(const Words& words) {
   if (verb == "suspend") return Control(words, v1::JOB_ACTION_SUSPEND);
   if (verb == "resume") return Control(words, v1::JOB_ACTION_RESUME);
   if (verb == "requeue") return Control(words, v1::JOB_ACTION_REQUEUE);
+  if (verb == "save") return Control(words, v1::JOB_ACTION_SAVE);
   if (verb == "scale") return Scale(words);
   if (verb == "queue") return SetQueue(words);
   if (verb == "pause-queue") return PauseQueue(words, true);
@@ -60,6 +61,7 @@ std::string Script::Control(const Words& words, v1::JobAction action) {
   SetCommon(words, &input.request);
   input.request.set_job_id(Number(words.at(1)));
   input.request.set_action(action);
+  input.request.set_user(Get(words, "user"));
   return Step(input);
 }
 

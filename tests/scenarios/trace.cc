@@ -143,6 +143,11 @@ std::string RecordLine(const v1::Record& record) {
     case v1::Record::kJobRequeued:
       return fmt::format("JobRequeued {}{}", record.job_requeued().job_id(),
                          Quoted(record.job_requeued().reason()));
+    case v1::Record::kJobSaveAsked: {
+      const v1::JobSaveAsked& asked = record.job_save_asked();
+      return fmt::format("JobSaveAsked {} step={} by={}{}", Key(asked), asked.step(), asked.user(),
+                         Quoted(asked.reason()));
+    }
     case v1::Record::kJobScaled: {
       std::string text = fmt::format("JobScaled {}", record.job_scaled().job_id());
       for (const v1::Axis& axis : record.job_scaled().mesh()) {
@@ -257,6 +262,8 @@ std::string SendLine(const v1::CoordinatorMessage& message, const std::string& n
       return fmt::format("TestNode {}", message.test().test());
     case v1::CoordinatorMessage::kTestAck:
       return fmt::format("TestAck {}", message.test_ack().test());
+    case v1::CoordinatorMessage::kSave:
+      return fmt::format("SaveNow {} save={}", Key(message.save()), message.save().save());
     case v1::CoordinatorMessage::kDropVault:
       return fmt::format("DropVault {}", fmt::join(message.drop_vault().job_uids(), " "));
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:

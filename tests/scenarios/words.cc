@@ -173,12 +173,13 @@ Words List(const std::string& text, char separator) {
   return parts;
 }
 
-// JOB.ATTEMPT [0-1=FATE ...] [phase= step= first= of= spent= line=] [memory] [stopped]
+// JOB.ATTEMPT [0-1=FATE ...] [phase= step= first= of= spent= line=] [told=] [memory] [stopped]
 v1::AttemptReport ParseReport(const Words& words, uint64_t update) {
   v1::AttemptReport report;
   SetKey(&report, words.at(0));
   report.set_state(Has(words, "stopped") ? v1::LOCAL_ATTEMPT_STATE_STOPPED
                                          : v1::LOCAL_ATTEMPT_STATE_ACTIVE);
+  report.set_save(Number(Get(words, "told", "0")));
   v1::Progress progress;
   if (const std::string step = Get(words, "step"); !step.empty()) {
     progress.set_step(Number(step));

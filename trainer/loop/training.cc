@@ -10,6 +10,7 @@
 #include "common/status.h"
 #include "dataset/dataset.h"
 #include "rank/checkpoint/agree.h"
+#include "rank/checkpoint/asked_save.h"
 #include "rank/checkpoint/checkpoint_saver.h"
 #include "rank/checkpoint/ram_cadence.h"
 #include "rank/checkpoint/resume.h"
@@ -125,11 +126,10 @@ class Training {
   bool unsaved_ = false;      // it went on from a step that storage may not have
   uint64_t begun_step_ = 0;   // of the newest save
   bool all_written_ = false;  // of the oldest save on its way, by every rank
-  uint64_t save_orders_done_ = 0;
-  bool save_due_ = false;  // a save waits for room
+  bool save_due_ = false;     // a save waits for room
   bool stop_ = false;
   bool time_is_up_ = false;  // for the next durable save
-  uint64_t save_order_ = 0;
+  rank::AskedSave asked_;
   double step_seconds_ = 0;
   double loss_ = 0;
 };
@@ -347,7 +347,7 @@ absl::Status Training::Step() {
   run_.tokens += static_cast<uint64_t>(target_tokens);
   stop_ = summary.stop;
   time_is_up_ = summary.time_is_up;
-  save_order_ = summary.save;
+  asked_.Take(summary.save);
   all_written_ = summary.written;
   const double seconds = watch.Seconds() - stall;
   step_seconds_ = seconds;
@@ -451,14 +451,16 @@ absl::StatusOr<TrainingResult> Training::Run() {
     saver_->Poll();
     const uint64_t every = config_.eval_every_steps;
     if (last() || (every > 0 && step_ % every == 0)) MUSTER_RETURN_IF_ERROR(Evaluate());
-    save_due_ |= durable_cadence_.Due(step_, time_is_up_) || save_order_ > save_orders_done_;
+    if (asked_.TakeFailure(saver_->failed_step())) durable_cadence_.NoteAskedFailed(Now());
+    save_due_ |= durable_cadence_.Due(step_, time_is_up_) || asked_.Due();
     if (last() || stop_) continue;
     const absl::StatusOr<bool> room = save_due_ ? saver_->MakeRoom(step_) : false;
     MUSTER_RETURN_IF_ERROR(room.status());
     if (*room) {
-      MUSTER_RETURN_IF_ERROR(BeginSave(durable_cadence_.NextTry(step_, config_.steps)));
+      const std::string next = durable_cadence_.NextTry(step_, config_.steps, asked_.Open());
+      asked_.NoteBegun(step_);
+      MUSTER_RETURN_IF_ERROR(BeginSave(next));
       save_due_ = false;
-      save_orders_done_ = save_order_;
     } else {
       MaybeSaveInRam();
     }

@@ -65,6 +65,7 @@ bool TroublesDiffer(const v1::RankReport& a, const v1::RankReport& b) {
 
 bool StatesDiffer(const v1::AttemptReport& a, const v1::AttemptReport& b) {
   if (a.state() != b.state() || a.ranks_size() != b.ranks_size()) return true;
+  if (a.save() != b.save()) return true;
   for (int i = 0; i < a.ranks_size(); ++i) {
     const v1::RankReport& x = a.ranks(i);
     const v1::RankReport& y = b.ranks(i);

@@ -93,6 +93,19 @@ void WorkerCore::OnRelease(const AttemptKey& key) {
   Stop(key, *attempt, stop);
 }
 
+// Kept nowhere: the coordinator repeats the order until a report of the shim shows it.
+void WorkerCore::OnSave(const v1::SaveNow& save) {
+  const AttemptKey key{JobId(save.job_id()), AttemptNumber(save.attempt())};
+  LocalAttempt* attempt = Find(key);
+  if (attempt == nullptr) return;
+  if (attempt->report.save() >= save.save()) return Report(key, *attempt);
+  if (!attempt->shim_connected) return;
+  Say("attempt " + AttemptName(key) + " is to save, order " + std::to_string(save.save()));
+  v1::WorkerToShim message;
+  message.mutable_save()->set_save(save.save());
+  ToShim(key, std::move(message));
+}
+
 void WorkerCore::OnCommitReply(const v1::CommitReply& reply) {
   const AttemptKey key{JobId(reply.job_id()), AttemptNumber(reply.attempt())};
   LocalAttempt* attempt = Find(key);

@@ -101,6 +101,8 @@ void WorkerCore::On(const FromCoordinator& from) {
       return OnTest(message.test().test());
     case v1::CoordinatorMessage::kTestAck:
       return OnTestAck(message.test_ack().test());
+    case v1::CoordinatorMessage::kSave:
+      return OnSave(message.save());
     case v1::CoordinatorMessage::kDropVault:
       return OnDropVault(message.drop_vault());
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:

@@ -64,6 +64,7 @@ class WorkerCore {
   void OnStart(const v1::StartRanks& start);
   void OnStop(const v1::StopRanks& stop);
   void OnRelease(const AttemptKey& key);
+  void OnSave(const v1::SaveNow& save);
   void OnCommitReply(const v1::CommitReply& reply);
   void OnCommitAck(const v1::CommitAck& ack);
   void OnTest(uint64_t test);

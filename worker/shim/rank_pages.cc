@@ -168,6 +168,15 @@ void RankPages::AddLastCollective(int64_t now_monotonic_ns, v1::RankReport* rank
 
 void RankPages::RaiseStop() {
   __atomic_store_n(&pages_->order.stop, 1u, __ATOMIC_RELEASE);
+  WakeRank();
+}
+
+void RankPages::RaiseSave(uint64_t save) {
+  __atomic_store_n(&pages_->order.save, save, __ATOMIC_RELEASE);
+  WakeRank();
+}
+
+void RankPages::WakeRank() {
   __atomic_add_fetch(&pages_->order.futex, 1u, __ATOMIC_RELEASE);
   syscall(SYS_futex, &pages_->order.futex, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }

@@ -31,8 +31,11 @@ class RankPages {
   void AddLastCollective(int64_t now_monotonic_ns, v1::RankReport* rank) const;
 
   void RaiseStop();
+  // `save` counts the orders and only grows.
+  void RaiseSave(uint64_t save);
 
  private:
+  void WakeRank();  // the order page has changed
   RankPages(int fd, muster_pages* pages) : fd_(fd), pages_(pages) {}
   int fd_;
   muster_pages* pages_;

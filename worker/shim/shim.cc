@@ -334,6 +334,9 @@ void Shim::FromWorker(const v1::WorkerToShim& message) {
     case v1::WorkerToShim::kCommitAck:
       commits_.Acknowledged(message.commit_ack());
       break;
+    case v1::WorkerToShim::kSave:
+      SaveOrdered(message.save().save());
+      break;
     case v1::WorkerToShim::kExit:
       EndSoon("released by the worker");
       break;
@@ -341,6 +344,15 @@ void Shim::FromWorker(const v1::WorkerToShim& message) {
       spdlog::warn("the worker sent a message of a kind this shim does not know");
       break;
   }
+}
+
+void Shim::SaveOrdered(uint64_t save) {
+  if (save > save_) {
+    save_ = save;
+    spdlog::info("save ordered, order {}", save);
+    for (auto& [rank, process] : processes_) process->pages().RaiseSave(save);
+  }
+  Report();
 }
 
 void Shim::WorkerCame() {
@@ -357,6 +369,7 @@ void Shim::Report() {
   *report = attempt_.Report();
   attempt_.AddSilence(MonotonicMs(), report);
   report->set_report(++reports_);
+  report->set_save(save_);
   for (v1::RankReport& rank : *report->mutable_ranks()) {
     const auto found = processes_.find(rank.rank());
     if (found == processes_.end()) continue;

@@ -48,6 +48,7 @@ class Shim {
   void ReplyToRank(uint32_t rank, muster_frame_type type, uint32_t id,
                    const absl::StatusOr<std::string>& bytes);
   void FromWorker(const v1::WorkerToShim& message);
+  void SaveOrdered(uint64_t save);
   void WorkerCame();
   void Report();
   void ReportIfChanged();
@@ -72,6 +73,7 @@ class Shim {
   launch::LocalFacts facts_;
   std::map<uint32_t, std::unique_ptr<RankProcess>> processes_;  // by rank; kept after their end
   int signals_ = -1;
+  uint64_t save_ = 0;  // the newest order to save, told to every rank
   uint64_t reports_ = 0;
   uint64_t reported_revision_ = 0;
   int64_t report_at_ms_ = 0;

@@ -15,6 +15,7 @@ struct FakeAttempt {
   std::vector<uint32_t> ranks;
   uint64_t step = 0;
   uint64_t first_step = 0;
+  uint64_t save = 0;  // the newest order to save
   bool finished = false;
   bool killed = false;   // by an order
   int failed_rank = -1;  // died by itself; takes the others along
@@ -40,6 +41,7 @@ inline v1::AttemptReport ReportOf(const Key& key, const FakeAttempt& attempt) {
   report.set_attempt(key.second);
   report.set_state(Stopped(attempt) ? v1::LOCAL_ATTEMPT_STATE_STOPPED
                                     : v1::LOCAL_ATTEMPT_STATE_ACTIVE);
+  report.set_save(attempt.save);
   for (const uint32_t number : attempt.ranks) {
     v1::RankReport* rank = report.add_ranks();
     rank->set_rank(number);

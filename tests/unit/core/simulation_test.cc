@@ -69,6 +69,8 @@ class World {
       Admit(AnyName(), v1::NODE_ADMISSION_DRAINING);
     else if (dice < 95)
       Admit(AnyName(), v1::NODE_ADMISSION_OPEN);
+    else if (dice < 97)
+      Control(AnyJob(), v1::JOB_ACTION_SAVE);
     else
       Pass(absl::Seconds(Below(6)));
   }
@@ -253,6 +255,11 @@ class World {
       EXPECT_TRUE(gang.ParseFromString(start.gang()));
       if (gang.resume_size() > 0) at->second.first_step = gang.resume(0).step();
       at->second.step = at->second.first_step;
+    } else if (message.has_save()) {
+      const auto found = worker.attempts.find({message.save().job_id(), message.save().attempt()});
+      if (found == worker.attempts.end()) return;
+      EXPECT_GE(message.save().save(), found->second.save) << "an order was forgotten";
+      found->second.save = message.save().save();
     } else if (message.has_stop()) {
       worker.attempts[{message.stop().job_id(), message.stop().attempt()}].killed = true;
     } else if (message.has_release()) {
@@ -424,7 +431,7 @@ class World {
   static bool AskedByAPerson(const v1::Record& record) {
     return record.has_job_submitted() || record.has_job_cancel_requested() ||
            record.has_job_held() || record.has_job_suspended() || record.has_job_requeued() ||
-           record.has_job_scaled() || record.has_queue_set();
+           record.has_job_scaled() || record.has_job_save_asked() || record.has_queue_set();
   }
 
   void Cancel() {
@@ -525,8 +532,9 @@ TEST(Simulation, InvariantsHoldAndEveryJobEnds) {
         v1::ATTEMPT_OUTCOME_PREEMPTED, v1::ATTEMPT_OUTCOME_TIME_LIMIT}) {
     EXPECT_GT(kinds[v1::AttemptOutcome_Name(outcome)], 20) << outcome;
   }
-  for (const auto record : {v1::Record::kJobHeld, v1::Record::kJobSuspended,
-                            v1::Record::kJobRequeued, v1::Record::kJobScaled}) {
+  for (const auto record :
+       {v1::Record::kJobHeld, v1::Record::kJobSuspended, v1::Record::kJobRequeued,
+        v1::Record::kJobScaled, v1::Record::kJobSaveAsked}) {
     EXPECT_GT(kinds["record " + std::to_string(record)], 50) << record;
   }
 }

@@ -1,6 +1,7 @@
 // When saves are due: durable ones, and those in RAM.
 #include <gtest/gtest.h>
 
+#include "rank/checkpoint/asked_save.h"
 #include "rank/checkpoint/ram_cadence.h"
 #include "rank/checkpoint/save_cadence.h"
 
@@ -28,6 +29,41 @@ TEST(SaveCadence, SaysWhenASaveIsTriedAgain) {
   EXPECT_EQ(SaveCadence(0, 300).NextTry(7, 30), "training goes on, next try within 5m 00s");
   EXPECT_EQ(SaveCadence(10, 300).NextTry(7, 30),
             "training goes on, next try at step 10 or within 5m 00s");
+}
+
+TEST(SaveCadence, WhatWasAskedForIsTriedAgainSoonWhenItFails) {
+  SaveCadence never(0, 0);
+  never.NoteBegun(100);
+  never.NoteAskedFailed(103);
+  EXPECT_FALSE(never.TimeIsUp(112.9));
+  EXPECT_TRUE(never.TimeIsUp(113));
+  never.NoteBegun(113);
+  EXPECT_FALSE(never.TimeIsUp(1e9));
+  EXPECT_EQ(SaveCadence(0, 0).NextTry(7, 30, true), "training goes on, next try within 10.0 s");
+  EXPECT_EQ(SaveCadence(10, 300).NextTry(7, 30, true),
+            "training goes on, next try at step 10 or within 10.0 s");
+}
+
+TEST(AskedSave, IsBegunOnceForAllOrdersThatAreOpenAndAgainWhenItFails) {
+  AskedSave asked;
+  EXPECT_FALSE(asked.Due());
+  asked.NoteBegun(3);  // by the cadence
+  EXPECT_FALSE(asked.TakeFailure(3)) << "nobody asked for it";
+  asked.Take(2);
+  EXPECT_TRUE(asked.Due());
+  asked.NoteBegun(5);
+  EXPECT_FALSE(asked.Due()) << "two orders, one save";
+  EXPECT_FALSE(asked.TakeFailure(0));
+  EXPECT_FALSE(asked.TakeFailure(4)) << "another one failed";
+  EXPECT_TRUE(asked.TakeFailure(5));
+  EXPECT_FALSE(asked.TakeFailure(5)) << "once";
+  EXPECT_FALSE(asked.Due()) << "not at once: when its time is up";
+  EXPECT_TRUE(asked.Open());
+  asked.NoteBegun(9);
+  EXPECT_TRUE(asked.TakeFailure(9)) << "and again";
+  asked.Take(3);
+  asked.NoteBegun(12);
+  EXPECT_FALSE(asked.TakeFailure(9)) << "there is a newer one on its way";
 }
 
 TEST(RamCadence, GivenInStepsItIsThat) {

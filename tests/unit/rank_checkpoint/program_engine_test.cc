@@ -10,6 +10,7 @@
 #include "rank/checkpoint/given_group.h"
 #include "rank/checkpoint/program_checkpoints.h"
 #include "tests/support/temp_folder.h"
+#include "tests/unit/rank_checkpoint/failing_files.h"
 #include "tests/unit/rank_checkpoint/thread_group.h"
 
 namespace muster::rank {
@@ -72,8 +73,7 @@ class ProgramEngine : public testing::Test {
       const auto rank = static_cast<size_t>(group.rank());
       double value = 0;
       ProgramCheckpoints engine(options_, group, &links_[rank],
-                                {[](const std::string&) {}, [](const std::string&) {}},
-                                checkpoint::PosixFiles());
+                                {[](const std::string&) {}, [](const std::string&) {}}, *files_);
       ASSERT_TRUE(engine.Start().ok());
       Region region;
       region.section.box = {"v", checkpoint::DType::kF64, {end.Given().size}, {rank}, {1}};
@@ -102,6 +102,7 @@ class ProgramEngine : public testing::Test {
 
   TempFolder folder_;
   ProgramOptions options_;
+  checkpoint::FileSystem* files_ = &checkpoint::PosixFiles();
   std::vector<OrderingLink> links_;
 };
 
@@ -119,6 +120,35 @@ TEST_F(ProgramEngine, SavesWhenItIsOrderedOnceForEachOrder) {
         ASSERT_TRUE(engine.Finish().ok());
       });
   EXPECT_THAT(Steps(), ElementsAre(7, 15, 30));
+}
+
+TEST_F(ProgramEngine, ASaveThatWasOrderedIsTriedAgainWhenItDoesNotReachStorage) {
+  FailingFiles full("step-0000000005");
+  files_ = &full;
+  std::atomic<double> now = 0;
+  options_.seconds = [&now] { return now.load(); };
+  std::atomic<uint64_t> last = 0;
+  Run(2, [&](ProgramCheckpoints& engine, OrderingLink& link, double* value, int rank,
+             CountingGroup& group) {
+    ASSERT_TRUE(engine.Load().ok());
+    for (uint64_t step = 1; step <= 100'000; ++step) {
+      engine.Wait();
+      *value = static_cast<double>(step);
+      if (step == 5 && rank == 1) link.save = 1;
+      const auto saved = static_cast<std::byte>(link.done.empty() ? 0 : 1);
+      const auto all = group.AllGatherBytes(std::span(&saved, 1));
+      ASSERT_TRUE(all.ok());
+      if (all->front().front() != std::byte{0}) break;  // rank 0 has committed it
+      if (rank == 0) now = 3.0 * static_cast<double>(step);
+      if (rank == 0) last = step;
+      ASSERT_TRUE(group.AllGatherBytes({}).ok());
+      ASSERT_TRUE(engine.Step(step, "{}").ok());
+    }
+    ASSERT_TRUE(engine.Finish().ok());
+  });
+  ASSERT_FALSE(Steps().empty()) << "given up after it had failed at step 5";
+  EXPECT_GT(Steps().front(), 8u) << "ten seconds later, at three seconds a step";
+  EXPECT_LE(Steps().front(), last);
 }
 
 TEST_F(ProgramEngine, AStopIsSeenByAllAtTheSameStepAndSaved) {

@@ -67,6 +67,19 @@ class Pages : public ::testing::Test {
   uint64_t updates_ = 0;
 };
 
+TEST_F(Pages, EveryOrderWakesWhoWaitsAndStands) {
+  pages_->RaiseSave(1);
+  EXPECT_EQ(rank_->order.save, 1u);
+  EXPECT_EQ(rank_->order.futex, 1u);
+  pages_->RaiseSave(4);
+  EXPECT_EQ(rank_->order.save, 4u);
+  EXPECT_EQ(rank_->order.stop, 0u) << "it goes on";
+  pages_->RaiseStop();
+  EXPECT_EQ(rank_->order.futex, 3u);
+  EXPECT_EQ(rank_->order.save, 4u);
+  EXPECT_EQ(rank_->order.stop, 1u);
+}
+
 TEST_F(Pages, WhereTheFirstStepCameFromIsRead) {
   EXPECT_FALSE(pages_->Read().from_memory());
   muster_status_body body = {};

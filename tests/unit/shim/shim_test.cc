@@ -72,6 +72,36 @@ TEST_F(ShimTest, StopWithGraceLetsProgramsEndThemselves) {
   EXPECT_EQ(node.Log(0, "stdout"), "saved\n");
 }
 
+// The rank is a shell that reads the order page, as docs/formats/rank_link.md has it.
+TEST_F(ShimTest, OrdersToSaveReachThePageOfEveryRankOnce) {
+  TestNode node(root_, "n0");
+  node.Start(
+      Shell("while :; do od -An -tu8 -j4112 -N8 /proc/self/fd/$MUSTER_PAGES_FD; "
+            "sleep 0.02; done"));
+  ASSERT_TRUE(node.UntilState(v1::RANK_STATE_RUNNING));
+  EXPECT_EQ(node.report().save(), 0u);
+  const auto order = [&](uint64_t save) {
+    v1::WorkerToShim message;
+    message.mutable_save()->set_save(save);
+    node.Send(message);
+  };
+  const auto reads = [&](uint32_t rank, const std::string& number) {
+    return node.Log(rank, "stdout").find(" " + number + "\n") != std::string::npos;
+  };
+  order(1);
+  ASSERT_TRUE(node.Until([&] { return node.report().save() == 1; }));
+  ASSERT_TRUE(node.Until([&] { return reads(0, "1") && reads(1, "1"); }));
+  order(3);  // what the worker was told meanwhile, in one
+  order(2);  // late
+  ASSERT_TRUE(node.Until([&] { return reads(0, "3") && reads(1, "3"); }));
+  node.Disconnect();
+  node.Connect();
+  ASSERT_TRUE(node.Until([&] { return node.report().save() == 3; })) << "the next worker hears it";
+  EXPECT_FALSE(reads(0, "2"));
+  node.Stop(0);
+  ASSERT_TRUE(node.UntilStopped());
+}
+
 TEST_F(ShimTest, GraceEndsWithAKill) {
   TestNode node(root_, "n0");
   node.Start(Shell("trap '' TERM; while :; do sleep 0.02; done"));

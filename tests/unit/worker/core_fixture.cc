@@ -71,6 +71,8 @@ struct Writer {
         return fmt::format("{}: permit step {}", to, a.message.commit_reply().step());
       case v1::WorkerToShim::kCommitAck:
         return fmt::format("{}: ack step {}", to, a.message.commit_ack().step());
+      case v1::WorkerToShim::kSave:
+        return fmt::format("{}: save {}", to, a.message.save().save());
       case v1::WorkerToShim::kExit:
         return to + ": exit";
       case v1::WorkerToShim::MESSAGE_NOT_SET:
