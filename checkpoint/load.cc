@@ -1,8 +1,10 @@
 #include "checkpoint/load.h"
 
 #include <cstring>
+#include <optional>
+#include <vector>
 
-#include "checkpoint/chunk_reader.h"
+#include "checkpoint/chunks_ahead.h"
 #include "checkpoint/commit.h"
 #include "checkpoint/digest.h"
 #include "checkpoint/load_plan.h"
@@ -11,22 +13,17 @@
 namespace muster::checkpoint {
 namespace {
 
-absl::Status RunTransfers(ChunkReader& reader, const std::vector<Transfer>& transfers,
-                          LoadStats& stats) {
-  std::span<const std::byte> chunk;
-  uint64_t loaded = UINT64_MAX;
-  for (const Transfer& transfer : transfers) {
-    const uint64_t index = transfer.from / kChunkBytes;
-    if (index != loaded) {
-      MUSTER_ASSIGN_OR_RETURN(chunk, reader.Read(index));
-      loaded = index;
-      stats.bytes_read += chunk.size();
-      ++stats.chunks;
+uint64_t ChunkOf(const Transfer& transfer) { return transfer.from / kChunkBytes; }
+
+std::vector<ChunkKey> ChunksOf(const LoadPlan& plan) {
+  std::vector<ChunkKey> chunks;
+  for (const auto& [file, transfers] : plan) {
+    for (const Transfer& transfer : transfers) {
+      const ChunkKey key{file, ChunkOf(transfer)};
+      if (chunks.empty() || chunks.back() != key) chunks.push_back(key);
     }
-    std::memcpy(transfer.to, chunk.data() + transfer.from % kChunkBytes, transfer.bytes);
-    stats.bytes_copied += transfer.bytes;
   }
-  return absl::OkStatus();
+  return chunks;
 }
 
 }  // namespace
@@ -38,11 +35,21 @@ absl::StatusOr<LoadStats> Load(const std::string& folder, const Manifest& manife
     return DataLoss("load {}: the manifest given is not the one that COMMIT names", folder);
   }
   MUSTER_ASSIGN_OR_RETURN(const LoadPlan plan, PlanLoad(manifest, requests));
+  ChunksAhead chunks(files, folder, manifest, ChunksOf(plan));
   LoadStats stats;
-  for (const auto& [index, transfers] : plan) {
-    MUSTER_ASSIGN_OR_RETURN(ChunkReader reader,
-                            ChunkReader::Open(files, folder, manifest.files[index]));
-    MUSTER_RETURN_IF_ERROR(RunTransfers(reader, transfers, stats));
+  for (const auto& [file, transfers] : plan) {
+    std::optional<uint64_t> at;
+    std::span<const std::byte> chunk;
+    for (const Transfer& transfer : transfers) {
+      if (at != ChunkOf(transfer)) {
+        MUSTER_ASSIGN_OR_RETURN(chunk, chunks.Next());
+        at = ChunkOf(transfer);
+        stats.bytes_read += chunk.size();
+        ++stats.chunks;
+      }
+      std::memcpy(transfer.to, chunk.data() + transfer.from % kChunkBytes, transfer.bytes);
+      stats.bytes_copied += transfer.bytes;
+    }
   }
   return stats;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "checkpoint/digest.h"
@@ -13,6 +14,7 @@
 namespace muster::rank {
 namespace {
 
+using checkpoint::ChunkKey;
 using checkpoint::kChunkBytes;
 
 constexpr uint64_t kAnswerBytesLeast = 64u << 10;
@@ -32,8 +34,6 @@ struct Asker {
     return left;
   }
 };
-
-using ChunkKey = std::pair<uint32_t, uint64_t>;  // file, index
 
 ChunkKey KeyOf(const Ask& ask) { return {ask.file, ask.from / kChunkBytes}; }
 
@@ -141,7 +141,16 @@ class Exchange {
       askers_[r].limit = std::min(askers_[r].limit, mine);
       for (const Ask& ask : askers_[r].asks) MUSTER_RETURN_IF_ERROR(CheckAsk(ask));
     }
+    source_.Expect(ChunksAsked());
     return absl::OkStatus();
+  }
+
+  std::vector<ChunkKey> ChunksAsked() const {
+    std::set<ChunkKey> chunks;
+    for (const Asker& asker : askers_) {
+      for (const Ask& ask : asker.asks) chunks.insert(KeyOf(ask));
+    }
+    return {chunks.begin(), chunks.end()};
   }
 
   uint64_t Share(int64_t ranks) const {
@@ -177,8 +186,7 @@ class Exchange {
       }
       if (lowest == nullptr) return absl::OkStatus();
       const ChunkKey key = KeyOf(*lowest);
-      MUSTER_ASSIGN_OR_RETURN(const std::span<const std::byte> chunk,
-                              source_.Chunk(key.first, key.second));
+      MUSTER_ASSIGN_OR_RETURN(const std::span<const std::byte> chunk, source_.Chunk(key));
       const bool all = GiveOf(key, chunk, answers);
       if (!all && !source_.in_memory()) return absl::OkStatus();
     }

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "checkpoint/chunk_reader.h"
+#include "checkpoint/chunks_ahead.h"
 #include "checkpoint/file_system.h"
 #include "checkpoint/manifest.h"
 
@@ -21,9 +21,10 @@ class ShardSource {
  public:
   virtual ~ShardSource() = default;
 
-  // Chunk `index` of a file of the manifest; valid until another chunk is asked for.
-  // Errors: kDataLoss.
-  virtual absl::StatusOr<std::span<const std::byte>> Chunk(size_t file, uint64_t index) = 0;
+  // All chunks that will be asked for, rising.
+  virtual void Expect(std::vector<checkpoint::ChunkKey> order) = 0;
+  // Valid until another chunk is asked for. Errors: kDataLoss.
+  virtual absl::StatusOr<std::span<const std::byte>> Chunk(checkpoint::ChunkKey key) = 0;
   // Chunks cost nothing, in whatever order.
   virtual bool in_memory() const = 0;
 };
@@ -34,14 +35,15 @@ class MemoryShards : public ShardSource {
   explicit MemoryShards(size_t files) : images_(files) {}
   void Add(size_t file, std::span<const std::byte> image) { images_[file] = image; }
 
-  absl::StatusOr<std::span<const std::byte>> Chunk(size_t file, uint64_t index) override;
+  void Expect(std::vector<checkpoint::ChunkKey> /*order*/) override {}
+  absl::StatusOr<std::span<const std::byte>> Chunk(checkpoint::ChunkKey key) override;
   bool in_memory() const override { return true; }
 
  private:
   std::vector<std::span<const std::byte>> images_;
 };
 
-// Shards on storage; every chunk is checked when it is read.
+// Shards on storage; every chunk is checked when it is read, and read while the one before is used.
 class StoredShards : public ShardSource {
  public:
   // All but `folder` outlive it.
@@ -49,7 +51,9 @@ class StoredShards : public ShardSource {
                checkpoint::FileSystem& files)
       : manifest_(manifest), folder_(std::move(folder)), files_(files) {}
 
-  absl::StatusOr<std::span<const std::byte>> Chunk(size_t file, uint64_t index) override;
+  void Expect(std::vector<checkpoint::ChunkKey> order) override;
+  // CHECKs that it is the last one or the next one of the order.
+  absl::StatusOr<std::span<const std::byte>> Chunk(checkpoint::ChunkKey key) override;
   bool in_memory() const override { return false; }
   uint64_t bytes_read() const { return bytes_read_; }
 
@@ -57,9 +61,8 @@ class StoredShards : public ShardSource {
   const checkpoint::Manifest& manifest_;
   const std::string folder_;
   checkpoint::FileSystem& files_;
-  std::optional<checkpoint::ChunkReader> reader_;
-  size_t file_ = 0;     // of the reader
-  uint64_t index_ = 0;  // of the chunk
+  std::optional<checkpoint::ChunksAhead> ahead_;
+  std::optional<checkpoint::ChunkKey> key_;  // of the last chunk
   std::span<const std::byte> chunk_;
   uint64_t bytes_read_ = 0;
 };

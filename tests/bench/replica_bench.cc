@@ -3,7 +3,9 @@
 //
 // usage: replica_bench [MEGABYTES [REPEAT]]
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -108,6 +110,19 @@ void CopyOverTcp(std::span<const std::byte> bytes, std::span<std::byte> to) {
   close(listener);
 }
 
+// The same into a new file in memory.
+void CopyOverTcpIntoNew(std::span<const std::byte> bytes, const std::string& path) {
+  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  CHECK(file >= 0 && ftruncate(file, static_cast<off_t>(bytes.size())) == 0, "make {}: errno {}",
+        path, errno);
+  void* memory = mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  CHECK(memory != MAP_FAILED, "map {}: errno {}", path, errno);
+  CopyOverTcp(bytes, {static_cast<std::byte*>(memory), bytes.size()});
+  munmap(memory, bytes.size());
+  close(file);
+  unlink(path.c_str());
+}
+
 SlotFile Sealed(const std::string& folder, uint64_t step, uint64_t floats) {
   const std::vector<muster::checkpoint::Box> boxes = {
       muster::checkpoint::WholeTensor("w", muster::checkpoint::DType::kF32, {floats})};
@@ -143,7 +158,7 @@ int main(int argc, char** argv) {
   CHECK(server.ok(), "{}", std::string(server.status().message()));
   const std::string address = "127.0.0.1:" + std::to_string((*server)->port());
   const auto peer = rpc::DialVault(address);
-  Times tcp, put, get, copy;
+  Times tcp, put, new_tcp, get, copy;
   double bytes = 0;
   for (size_t run = 1; run <= repeat + 1; ++run) {
     const SlotFile file = Sealed(root + "/own", run, megabytes * 1'000'000 / 4);
@@ -161,6 +176,7 @@ int main(int argc, char** argv) {
       CHECK(sent.ok(), "{}", std::string(sent.message()));
     });
     std::filesystem::create_directories(root + "/new");
+    of(new_tcp).Add([&] { CopyOverTcpIntoNew(file.bytes(), root + "/new/plain"); });
     of(get).Add([&] {
       const vault::FetchOrder order{root + "/new",          kJob, 2, 0, {2, 0, 1},
                                     {{"n", address, 0, 1}}, {}};
@@ -176,7 +192,9 @@ int main(int argc, char** argv) {
   Print("memcpy", copy, bytes);
   Print("plain TCP copy (limit)", tcp, bytes);
   Print("replicate: sent, verified, sealed", put, bytes);
+  Print("plain TCP copy into new memory (limit)", new_tcp, bytes);
   Print("fetch into new memory, verified, sealed", get, bytes);
-  std::printf("  replicate / plain TCP: %.2f of its rate\n", Median(tcp.wall) / Median(put.wall));
+  std::printf("  of a plain TCP copy's rate: replicate %.2f, fetch %.2f\n",
+              Median(tcp.wall) / Median(put.wall), Median(new_tcp.wall) / Median(get.wall));
   return 0;
 }

@@ -273,6 +273,9 @@ class Cluster:
         left = self.kill_all(str(self.dir))  # shims and ranks of jobs still running at the end
         wait_for("every process gone", lambda: not self.kill_all(str(self.dir)), timeout=30)
         shutil.rmtree(self.vaults, ignore_errors=True)
+        for name in self.own_shared_memory():  # of attempts whose worker is no more
+            if name.startswith("muster-"):
+                shutil.rmtree(SHM / name, ignore_errors=True)
         if not keep:
             shutil.rmtree(self.dir, ignore_errors=True)
         return left

@@ -3,13 +3,13 @@
 
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
-#include "checkpoint/file_system.h"
+#include "tests/support/forwarding_files.h"
 
 namespace muster::rank {
 
-class FailingFiles : public checkpoint::FileSystem {
+class FailingFiles : public checkpoint::ForwardingFiles {
  public:
   explicit FailingFiles(std::string word) : word_(std::move(word)) {}
 
@@ -20,39 +20,17 @@ class FailingFiles : public checkpoint::FileSystem {
     if (!damaged && Hit(path)) {
       return absl::ResourceExhaustedError("write " + path + ": no space left on device");
     }
-    return real_.Create(path);
-  }
-  absl::StatusOr<std::unique_ptr<checkpoint::WritableFile>> CreateAfter(const std::string& path,
-                                                                        uint64_t keep) override {
-    return real_.CreateAfter(path, keep);
+    return ForwardingFiles::Create(path);
   }
   absl::StatusOr<std::unique_ptr<checkpoint::ReadableFile>> Open(const std::string& path) override {
     if (damaged && Hit(path)) return absl::DataLossError(path + ": chunk 0 fails its checksum");
-    return real_.Open(path);
-  }
-  absl::Status Rename(const std::string& from, const std::string& to) override {
-    return real_.Rename(from, to);
-  }
-  absl::Status Link(const std::string& existing, const std::string& name) override {
-    return real_.Link(existing, name);
-  }
-  absl::Status RemoveFile(const std::string& path) override { return real_.RemoveFile(path); }
-  absl::Status RemoveFolder(const std::string& path) override { return real_.RemoveFolder(path); }
-  absl::Status MakeFolder(const std::string& path) override { return real_.MakeFolder(path); }
-  absl::Status SyncFolder(const std::string& path) override { return real_.SyncFolder(path); }
-  absl::StatusOr<std::vector<checkpoint::FolderEntry>> List(const std::string& path) override {
-    return real_.List(path);
-  }
-  absl::StatusOr<bool> Exists(const std::string& path) override { return real_.Exists(path); }
-  absl::StatusOr<uint64_t> FreeBytes(const std::string& folder) override {
-    return real_.FreeBytes(folder);
+    return ForwardingFiles::Open(path);
   }
 
  private:
   bool Hit(const std::string& path) const { return path.find(word_) != std::string::npos; }
 
   const std::string word_;
-  checkpoint::FileSystem& real_ = checkpoint::PosixFiles();
 };
 
 }  // namespace muster::rank
