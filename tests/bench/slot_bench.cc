@@ -122,7 +122,8 @@ int main(int argc, char** argv) {
     load.push_back(Seconds() - begin);
     CHECK(back[floats - 1] == state[floats - 1], "what was loaded is not what was sealed");
 
-    direct.push_back(DirectWrite(root + "/limit", layout.bytes, 2));
+    direct.push_back(
+        DirectWrite(root + "/limit", layout.bytes, muster::worker::vault::DrainOptions().lanes));
     CHECK(slot.Hold(muster::checkpoint::kHeldByDrain), "hold");
     const auto drained = muster::worker::vault::DrainSlot(*file, {}, [] { return true; });
     CHECK(drained.ok(), "{}", std::string(drained.status().message()));
@@ -141,7 +142,7 @@ int main(int argc, char** argv) {
   Print("copy, checksum and seal", fill, size);
   Print("copy out of a slot", copy_back, size);
   Print("verify and copy out: a resume", load, size);
-  Print("direct writes, two at a time (limit)", direct, size);
+  Print("direct writes, as many at a time (limit)", direct, size);
   Print("drain: verified and durable", drain, size);
   return 0;
 }

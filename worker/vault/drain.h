@@ -23,7 +23,7 @@ namespace muster::worker::vault {
 
 struct DrainOptions {
   uint64_t bytes_per_second = 0;  // 0 = as fast as it goes
-  int lanes = 2;                  // pieces on their way at a time
+  int lanes = 3;                  // pieces on their way: two at the disk, one being checked
 };
 
 struct Drained {
