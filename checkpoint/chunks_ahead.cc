@@ -1,5 +1,7 @@
 #include "checkpoint/chunks_ahead.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 #include "common/status.h"
 
@@ -12,17 +14,19 @@ ChunkKey ChunksAhead::key() const {
 
 absl::StatusOr<std::span<const std::byte>> ChunksAhead::Next() {
   CHECK(!done(), "all {} chunks were read", order_.size());
-  // Nobody has anything to do before the first.
-  if (next_ == 0) Begin(0, std::launch::deferred);
+  BeginUpTo(next_ + 1, std::launch::deferred);  // nobody has anything to do before the first
   absl::StatusOr<std::span<const std::byte>> chunk = lanes_[next_ % lanes_.size()].coming.get();
   ++next_;
-  if (!done()) Begin(next_, std::launch::async);
+  // The lane of the chunk given out is in use.
+  BeginUpTo(next_ + lanes_.size() - 1, std::launch::async);
   return chunk;
 }
 
-void ChunksAhead::Begin(size_t at, std::launch how) {
-  Lane& lane = lanes_[at % lanes_.size()];
-  lane.coming = std::async(how, [this, &lane, key = order_[at]] { return Read(lane, key); });
+void ChunksAhead::BeginUpTo(size_t end, std::launch how) {
+  for (; begun_ < std::min(end, order_.size()); ++begun_) {
+    Lane& lane = lanes_[begun_ % lanes_.size()];
+    lane.coming = std::async(how, [this, &lane, key = order_[begun_]] { return Read(lane, key); });
+  }
 }
 
 absl::StatusOr<std::span<const std::byte>> ChunksAhead::Read(Lane& lane, ChunkKey key) {

@@ -1,8 +1,8 @@
-// Chunks of one checkpoint's shards in a given order: the next is read and checked while the last
-// one is used.
+// Chunks of one checkpoint's shards in a given order: the next two are read and checked while the
+// last one is used.
 //
-// Threads: one calls; the next chunk is read by one of its own. The destructor waits for that.
-// Memory:  two chunks.
+// Threads: one calls; each chunk is read by one of its own. The destructor waits for them.
+// Memory:  three chunks.
 #pragma once
 
 #include <array>
@@ -53,7 +53,7 @@ class ChunksAhead {
     std::future<absl::StatusOr<std::span<const std::byte>>> coming;
   };
 
-  void Begin(size_t at, std::launch how);
+  void BeginUpTo(size_t end, std::launch how);
   absl::StatusOr<std::span<const std::byte>> Read(Lane& lane, ChunkKey key);
 
   FileSystem& files_;
@@ -61,7 +61,8 @@ class ChunksAhead {
   const Manifest& manifest_;
   const std::vector<ChunkKey> order_;
   size_t next_ = 0;
-  std::array<Lane, 2> lanes_;  // by turns
+  size_t begun_ = 0;
+  std::array<Lane, 3> lanes_;  // by turns
 };
 
 }  // namespace muster::checkpoint

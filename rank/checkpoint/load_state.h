@@ -5,10 +5,10 @@
 // forwards them, so that storage is asked for a byte once per node, not once per rank. Each rank
 // asks for exactly the bytes its boxes lack, in whatever layout they were saved.
 //
-// Bounded: a rank holds at most about 2 x `kRoundBytes` of others' bytes at a time, and two chunks:
-// the next is read while one is given out. What travels carries a CRC32C of its own.
+// Bounded: a rank holds at most about 2 x `kRoundBytes` of others' bytes at a time, and three
+// chunks: the next ones are read while one is given out. What travels carries a CRC32C of its own.
 //
-// Threads: the rank's one, and one that reads ahead.
+// Threads: the rank's one, and two that read ahead.
 #pragma once
 
 #include <cstddef>

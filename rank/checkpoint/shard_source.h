@@ -43,7 +43,7 @@ class MemoryShards : public ShardSource {
   std::vector<std::span<const std::byte>> images_;
 };
 
-// Shards on storage; every chunk is checked when it is read, and read while the one before is used.
+// Shards on storage; every chunk is checked when it is read, and read while those before are used.
 class StoredShards : public ShardSource {
  public:
   // All but `folder` outlive it.
