@@ -80,6 +80,7 @@ class Node {
   void Do(const worker::core::OpenExchange&) {}
   void Do(const worker::core::CloseExchange&) {}
   void Do(const worker::core::CallExchange&) {}
+  void Do(const worker::core::ExchangeOver&) {}
   void Do(const worker::core::PublishRanks&) {}
   void Do(const worker::core::StartTest& action);
   void Do(const worker::core::DropVault&) {}  // no rank here keeps anything in memory

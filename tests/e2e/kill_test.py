@@ -134,7 +134,7 @@ def main():
                 attempts = len(view["attempts"])
                 if kind in SAME_ATTEMPT:
                     assert attempts == 1, f"{attempts} attempts: " + str(
-                        [a.get("cause", {}).get("text") for a in view["attempts"]])
+                        [(a.get("cause") or {}).get("text") for a in view["attempts"]])
                 if cluster.lost:
                     cluster.start_worker(cluster.lost)
                     wait_for("the lost worker back", lambda: len(cluster.ready_nodes()) == 3)

@@ -56,6 +56,10 @@ struct CallExchange {  // answered by ExchangeDone
   std::string peer_address;  // of the worker that is
   v1::ExchangeRequest request;
 };
+struct ExchangeOver {  // the first node's shim has it; the others may be told
+  AttemptKey key;
+  v1::ShimExchangeOver over;
+};
 
 struct PublishRanks {  // which ranks of the attempt may still write logs
   AttemptKey key;
@@ -75,8 +79,9 @@ struct Note {  // for the log: what was decided and why
   std::string text;
 };
 
-using Action = std::variant<RecordEpoch, RecordClusterId, SendToCoordinator, DropStream, EndWorker,
-                            SpawnShim, SendToShim, CleanUp, RemoveFolder, OpenExchange,
-                            CloseExchange, CallExchange, PublishRanks, StartTest, DropVault, Note>;
+using Action =
+    std::variant<RecordEpoch, RecordClusterId, SendToCoordinator, DropStream, EndWorker, SpawnShim,
+                 SendToShim, CleanUp, RemoveFolder, OpenExchange, CloseExchange, CallExchange,
+                 ExchangeOver, PublishRanks, StartTest, DropVault, Note>;
 
 }  // namespace muster::worker::core

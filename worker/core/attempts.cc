@@ -209,6 +209,9 @@ void WorkerCore::On(const FromShim& from) {
       return OnShimReport(from.key, *attempt, from.message.report());
     case v1::ShimToWorker::kExchange:
       return OnShimExchange(from.key, *attempt, from.message.exchange());
+    case v1::ShimToWorker::kExchangeOver:
+      actions_.push_back(ExchangeOver{from.key, from.message.exchange_over()});
+      return;
     case v1::ShimToWorker::kCommitRequest:
       attempt->requests[from.message.commit_request().checkpoint().step()] =
           from.message.commit_request();

@@ -127,6 +127,11 @@ void Worker::Do(const core::OpenExchange& action) { board_->Open(action.key, act
 
 void Worker::Do(const core::CloseExchange& action) { board_->Close(action.key); }
 
+void Worker::Do(const core::ExchangeOver& action) {
+  board_->Over(action.key, action.over.key(),
+               {action.over.blobs().begin(), action.over.blobs().end()});
+}
+
 void Worker::Do(const core::CallExchange& action) {
   auto answer = [mailbox = mailbox_, this, key = action.key, name = action.request.key()](
                     const absl::Status& status, const v1::ExchangeResponse& response) {

@@ -72,6 +72,7 @@ class Worker {
   void Do(const core::OpenExchange& action);
   void Do(const core::CloseExchange& action);
   void Do(const core::CallExchange& action);
+  void Do(const core::ExchangeOver& action);
   void Do(const core::PublishRanks& action);
   void Do(const core::StartTest& action);
   void Do(const core::DropVault& action);

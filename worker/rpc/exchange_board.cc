@@ -35,7 +35,7 @@ void ExchangeBoard::Close(const core::AttemptKey& key) {
     const auto attempt = attempts_.find(key);
     if (attempt == attempts_.end()) return;
     for (auto& [name, meeting] : attempt->second.meetings) {
-      for (auto& [number, answer] : meeting.waiters) waiters.push_back(std::move(answer));
+      for (auto& [number, waiter] : meeting.waiters) waiters.push_back(std::move(waiter.answer));
     }
     attempts_.erase(attempt);
   }
@@ -50,6 +50,7 @@ uint64_t ExchangeBoard::Contribute(const v1::ExchangeRequest& request, Answer an
   absl::Status refused;
   v1::ExchangeResponse response;
   std::vector<Answer> ready;
+  uint64_t result = 0;
   {
     absl::MutexLock lock(&mutex_);
     const auto attempt = attempts_.find(key);
@@ -76,25 +77,54 @@ uint64_t ExchangeBoard::Contribute(const v1::ExchangeRequest& request, Answer an
             "exchange \"{}\" in attempt {}: {} participants, others said {}; every node has to "
             "name the same number",
             request.key(), core::AttemptName(key), request.participants(), meeting.participants);
-      } else if (meeting.complete()) {
-        // Asked again after the result was given: everybody sees the same bytes.
-        response = ResponseOf(meeting.blobs);
-        ready.push_back(std::move(answer));
       } else {
-        meeting.blobs[request.node_index()] = request.blob();
+        // Once complete it stays as it is: everybody sees the same bytes.
+        if (!meeting.complete()) meeting.blobs[request.node_index()] = request.blob();
+        if (meeting.complete() && !meeting.blobs.contains(0)) meeting.over = true;
         const uint64_t waiter = ++last_waiter_;
-        meeting.waiters.emplace(waiter, std::move(answer));
-        if (!meeting.complete()) return waiter;
-        for (auto& [number, waiting] : meeting.waiters) ready.push_back(std::move(waiting));
-        meeting.waiters.clear();
-        response = ResponseOf(meeting.blobs);
+        meeting.waiters.emplace(waiter, Waiter{request.node_index(), std::move(answer)});
+        ready = TakeWaiters(meeting);
+        if (!ready.empty()) response = ResponseOf(meeting.blobs);
+        result = meeting.answers(request.node_index()) ? 0 : waiter;
       }
     }
   }
   // NOLINTNEXTLINE(bugprone-use-after-move): it was moved only where nothing was refused.
   if (!refused.ok()) answer(refused, {});
   for (const Answer& one : ready) one(absl::OkStatus(), response);
-  return 0;
+  return result;
+}
+
+// Of those that may be told.
+std::vector<ExchangeBoard::Answer> ExchangeBoard::TakeWaiters(Meeting& meeting) {
+  std::vector<Answer> answers;
+  std::erase_if(meeting.waiters, [&](auto& entry) {
+    if (!meeting.answers(entry.second.node)) return false;
+    answers.push_back(std::move(entry.second.answer));
+    return true;
+  });
+  return answers;
+}
+
+void ExchangeBoard::Over(const core::AttemptKey& key, const std::string& name,
+                         std::vector<std::string> blobs) {
+  std::vector<Answer> ready;
+  v1::ExchangeResponse response;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto attempt = attempts_.find(key);
+    if (attempt == attempts_.end() || blobs.empty()) return;
+    Meeting& meeting = attempt->second.meetings[name];
+    if (!meeting.complete() || meeting.blobs.empty()) {
+      meeting.participants = static_cast<uint32_t>(blobs.size());
+      meeting.blobs.clear();
+      for (uint32_t i = 0; i < blobs.size(); ++i) meeting.blobs[i] = std::move(blobs[i]);
+    }
+    meeting.over = true;
+    ready = TakeWaiters(meeting);
+    response = ResponseOf(meeting.blobs);
+  }
+  for (const Answer& one : ready) one(absl::OkStatus(), response);
 }
 
 void ExchangeBoard::GiveUp(uint64_t waiter) {
@@ -110,12 +140,14 @@ void ExchangeBoard::GiveUp(uint64_t waiter) {
         for (uint32_t index = 0; index < attempt.nodes.size(); ++index) {
           if (!meeting.blobs.contains(index)) missing.push_back(attempt.nodes[index]);
         }
-        answer = std::move(found->second);
+        answer = std::move(found->second.answer);
+        const bool complete = meeting.complete();
         meeting.waiters.erase(found);
         status = Error(absl::StatusCode::kDeadlineExceeded,
-                       "exchange \"{}\" in attempt {}: {} of {} nodes came; missing: {}", name,
+                       "exchange \"{}\" in attempt {}: {} of {} nodes came; {}", name,
                        core::AttemptName(key), meeting.blobs.size(), meeting.participants,
-                       FormatHostlist(missing));
+                       complete ? attempt.nodes.front() + " has not taken the result"
+                                : "missing: " + FormatHostlist(missing));
         break;
       }
       if (answer) break;

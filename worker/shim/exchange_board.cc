@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -119,11 +120,21 @@ void ExchangeBoard::Result(const v1::ShimExchangeResult& result) {
     done(Unavailable("exchange {}: {}", result.key(), result.error()));
     return;
   }
+  if (IsFirstNode()) {
+    v1::ShimToWorker& message = over_.emplace_back();
+    message.mutable_exchange_over()->set_key(result.key());
+    *message.mutable_exchange_over()->mutable_blobs() = result.blobs();
+    send_(message);
+  }
   done(std::vector<std::string>(result.blobs().begin(), result.blobs().end()));
 }
 
-std::vector<v1::ShimToWorker> ExchangeBoard::UnderWay() const {
-  std::vector<v1::ShimToWorker> messages;
+bool ExchangeBoard::IsFirstNode() const {
+  return std::find(local_ranks_.begin(), local_ranks_.end(), 0u) != local_ranks_.end();
+}
+
+std::vector<v1::ShimToWorker> ExchangeBoard::ToTellAgain() const {
+  std::vector<v1::ShimToWorker> messages = over_;
   for (const auto& [key, entry] : joining_) messages.push_back(entry.message);
   return messages;
 }

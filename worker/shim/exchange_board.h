@@ -1,5 +1,6 @@
 // Gathers what ranks and PMIx want exchanged, joins it with the other nodes through the worker,
-// and hands the results back. What is under way is told again to a new worker.
+// and hands the results back. What is under way is told again to a new worker; on the attempt's
+// first node also what is over, for other nodes that do not have it yet.
 //
 // Threads: Join from any; everything else on the loop's thread, where `done` is called too.
 #pragma once
@@ -34,7 +35,8 @@ class ExchangeBoard : public launch::Exchange {
   void FromRank(uint32_t rank, uint32_t id, const std::string& key, std::string blob);
 
   void Result(const v1::ShimExchangeResult& result);
-  std::vector<v1::ShimToWorker> UnderWay() const;
+  // For a new worker.
+  std::vector<v1::ShimToWorker> ToTellAgain() const;
 
  private:
   struct Given {
@@ -48,6 +50,7 @@ class ExchangeBoard : public launch::Exchange {
   void JoinOnLoop(const std::string& key, uint32_t participants, std::string blob, Done done);
   void ReplyAll(const std::map<uint32_t, Given>& round,
                 const absl::StatusOr<std::vector<std::string>>& node_blobs);
+  bool IsFirstNode() const;
   absl::StatusOr<std::string> InRankOrder(const std::vector<std::string>& node_blobs) const;
 
   Loop* loop_;
@@ -59,6 +62,7 @@ class ExchangeBoard : public launch::Exchange {
   std::map<std::string, std::map<uint32_t, Given>> rounds_;  // by key, by rank
   std::map<std::string, uint64_t> turns_;                    // rounds of a key so far
   std::map<std::string, Joining> joining_;
+  std::vector<v1::ShimToWorker> over_;  // on the first node
 };
 
 }  // namespace muster::worker::shim

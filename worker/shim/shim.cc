@@ -358,7 +358,7 @@ void Shim::SaveOrdered(uint64_t save) {
 void Shim::WorkerCame() {
   orphan_at_ms_ = kNever;
   Report();
-  for (const v1::ShimToWorker& message : exchange_.UnderWay()) worker_.Send(message);
+  for (const v1::ShimToWorker& message : exchange_.ToTellAgain()) worker_.Send(message);
   for (const v1::ShimToWorker& message : commits_.Unsettled()) worker_.Send(message);
   for (const v1::ShimToWorker& message : commits_.TakePruned()) worker_.Send(message);
 }

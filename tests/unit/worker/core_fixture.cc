@@ -86,6 +86,9 @@ struct Writer {
     return fmt::format("open exchange {} of {}", AttemptName(a.key), a.nodes.size());
   }
   std::string operator()(const CloseExchange& a) { return "close exchange " + AttemptName(a.key); }
+  std::string operator()(const ExchangeOver& a) {
+    return fmt::format("exchange {} over blobs={}", AttemptName(a.key), a.over.blobs_size());
+  }
   std::string operator()(const CallExchange& a) {
     return fmt::format("exchange {} node {} at {}", AttemptName(a.key), a.request.node_index(),
                        a.here ? "here" : a.peer_address);

@@ -367,6 +367,8 @@ TEST_F(CoreTest, ExchangeGoesToTheWorkerOfTheFirstNode) {
   ExchangeDone done{Key(8, 1), {}};
   done.result.add_blobs("a");
   EXPECT_THAT(Feed(done), ElementsAre("shim 8.1: exchange result blobs=1 error=\"\""));
+  from.message.mutable_exchange_over()->add_blobs("a");
+  EXPECT_THAT(Feed(from), ElementsAre("exchange 8.1 over blobs=1"));
 }
 
 TEST_F(CoreTest, LifeBeginsWithWhatTheFoldersSay) {

@@ -103,8 +103,25 @@ TEST_F(PeerTest, ExchangeAnswersEveryNodeInNodeOrder) {
   auto second = Call(Request(1, "b"));
   auto first = Call(Request(0, "a"));
   EXPECT_THAT(first.get().response.blobs(), ElementsAre("a", "b"));
+  EXPECT_EQ(second.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+  board_->Over(Key(7, 1), "k", {"a", "b"});
   EXPECT_THAT(second.get().response.blobs(), ElementsAre("a", "b"));
   EXPECT_THAT(Call(Request(1, "b")).get().response.blobs(), ElementsAre("a", "b"));  // asked again
+}
+
+TEST_F(PeerTest, WhoMeetsWithoutTheFirstNodeWaitsForNobodyElse) {
+  board_->Open(Key(7, 1), {"n1", "n2", "n3"});
+  auto second = Call(Request(1, "b", 2));
+  auto third = Call(Request(2, "c", 2));
+  EXPECT_THAT(second.get().response.blobs(), ElementsAre("b", "c"));
+  EXPECT_THAT(third.get().response.blobs(), ElementsAre("b", "c"));
+}
+
+TEST_F(PeerTest, DeadlineNamesAFirstNodeThatDoesNotTakeTheResult) {
+  board_->Open(Key(7, 1), {"n1", "n2"});
+  auto second = Call(Request(1, "b"), 1000);
+  EXPECT_TRUE(Call(Request(0, "a")).get().status.ok());
+  EXPECT_THAT(std::string(second.get().status.message()), HasSubstr("n1 has not taken the result"));
 }
 
 TEST_F(PeerTest, ExchangeIsTriedAgainWhileTheAttemptIsUnknown) {
@@ -147,8 +164,39 @@ TEST(ExchangeBoard, RepeatedContributionReplaces) {
   EXPECT_NE(board.Contribute(request, answer), 0u);
   request.set_node_index(1);
   request.set_blob("b");
-  EXPECT_EQ(board.Contribute(request, answer), 0u);
+  EXPECT_NE(board.Contribute(request, answer), 0u) << "the first node is told first";
   EXPECT_THAT(got, ElementsAre("new", "b"));
+  got.clear();
+  board.Over(Key(7, 1), "", {"new", "b"});
+  EXPECT_THAT(got, ElementsAre("new", "b"));
+}
+
+// The worker where nodes meet was killed when the first node had the result and others had not: the
+// next one gets it from the first node's shim.
+TEST(ExchangeBoard, AResultThatTheFirstNodeHasIsToldToWhoAsksAgain) {
+  ExchangeBoard board;
+  std::vector<std::string> got;
+  const auto answer = [&](absl::Status status, const v1::ExchangeResponse& response) {
+    ASSERT_TRUE(status.ok()) << status;
+    got.insert(got.end(), response.blobs().begin(), response.blobs().end());
+  };
+  v1::ExchangeRequest request;
+  request.set_job_id(7);
+  request.set_attempt(1);
+  request.set_key("k");
+  request.set_participants(3);
+  board.Over(Key(7, 1), "k", {"a", "b", "c"});  // it does not know the attempt yet
+  board.Open(Key(7, 1), {"n1", "n2", "n3"});
+  request.set_node_index(1);
+  request.set_blob("b");
+  EXPECT_NE(board.Contribute(request, answer), 0u);
+  EXPECT_THAT(got, ElementsAre());
+  board.Over(Key(7, 1), "k", {"a", "b", "c"});
+  EXPECT_THAT(got, ElementsAre("a", "b", "c"));
+  request.set_node_index(2);
+  request.set_blob("c");
+  EXPECT_EQ(board.Contribute(request, answer), 0u);
+  EXPECT_THAT(got, ElementsAre("a", "b", "c", "a", "b", "c"));
 }
 
 TEST(ExchangeBoard, RefusesWhatCannotBe) {
