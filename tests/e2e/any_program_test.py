@@ -70,6 +70,9 @@ checkpoint: {{path: {self.checkpoints}, every_steps: {EVERY}, ram_every_steps: {
     def common_step(self, uid, without=()):
         return ram_slots.common_step(self.cluster.vaults, uid, RANKS, without)
 
+    def kept_step(self, uid, without=()):
+        return ram_slots.kept_step(self.cluster.vaults, uid, RANKS, without)
+
     def start(self, step):
         job = self.submit()
         uid = self.cluster.job(job)["uid"]
@@ -96,7 +99,7 @@ def rank_killed(test, options):
     for _ in range(options.moments):
         job, uid = test.start(3)
         rank, pid = test.dice.choice(sorted(test.cluster.ranks(job).items()))
-        held = test.common_step(uid)
+        held = test.kept_step(uid)
         os.kill(pid, signal.SIGKILL)
         step, where = test.expect_newest(test.finish(job), held)
         from_memory += where == "in memory"
@@ -111,7 +114,7 @@ def power_off(test, options):
         job, uid = test.start(3)
         node = test.dice.choice(test.cluster.job(job)["attempts"][-1]["shares"])["node"]
         wait_for("copies", lambda: test.common_step(uid, [node]) > 0, every=0.01)
-        held = test.common_step(uid, [node])
+        held = test.kept_step(uid, [node])
         test.cluster.power_off(node)
         step, where = test.expect_newest(test.finish(job), held)
         from_memory += where == "in memory"

@@ -64,21 +64,21 @@ class Test(MemoryTest):
                 steps.setdefault(step, set()).add(place)
         return found
 
-    def safe_step(self, job):
-        """The newest step that outlives any one node: in every slot, and all parity of it there."""
+    def safe_steps(self, job):
+        """Those that outlive any one node: in every slot, and all parity of them there."""
         view = self.cluster.job(job)
         shares = view["attempts"][-1]["shares"]
-        ranks = sum(share["ranks"] for share in shares)
         rows = self.rows(view["uid"])
-        held = ram_slots.sealed(self.cluster.vaults, view["uid"])
-        if len(held) < ranks:
-            return 0
-        steps = set.intersection(*({step for _, step in h} for h in held.values()))
+        steps = ram_slots.common_steps(self.cluster.vaults, view["uid"],
+                                       sum(share["ranks"] for share in shares))
         for share in shares:
             places = max(other["ranks"] for other in shares if other is not share)
             there = rows.get(share["node"], {})
             steps = {s for s in steps if there.get(s, set()) == set(range(places))}
-        return max(steps, default=0)
+        return steps
+
+    def safe_step(self, job):
+        return max(self.safe_steps(job), default=0)
 
     def computed(self, uid):
         """What all workers said of computing slots of this job."""
@@ -103,7 +103,7 @@ def lose_one(test, layout):
     share = test.dice.choice(shares)
     node = share["node"]
     time.sleep(test.dice.uniform(0, 1.0))
-    held = test.safe_step(job)
+    held = min(test.safe_steps(job), default=0)
     if held == 0 or test.cluster.job(job)["state"] != "running":
         return False
     test.cluster.power_off(node)
@@ -178,7 +178,7 @@ def worker_killed(test, options):
         # A later step than any before is safe again.
         stood = test.safe_step(job)
         wait_for("parity goes on", lambda: test.safe_step(job) > stood + 1 or test.over(job))
-        held = test.safe_step(job)
+        held = ram_slots.kept_step(test.cluster.vaults, uid, 3)
         test.kill_rank(job)
         step, ram = test.expect_newest(test.finish(job), held)
         print(f"ok   worker of {node} killed and back, then a rank killed: went on from {step} "

@@ -24,12 +24,23 @@ def sealed(vaults, uid, without=()):
     return found
 
 
-def common_step(vaults, uid, ranks, without=()):
-    """The newest step that is sealed of every rank of an attempt; 0: there is none."""
+def common_steps(vaults, uid, ranks, without=()):
+    """The steps that are sealed of every rank of an attempt; two at most, of one attempt."""
     held = sealed(vaults, uid, without)
     if len(held) < ranks:
-        return 0
-    return max((step for _, step in set.intersection(*held.values())), default=0)
+        return set()
+    return {step for _, step in set.intersection(*held.values())}
+
+
+def common_step(vaults, uid, ranks, without=()):
+    """The newest of them; 0: there is none."""
+    return max(common_steps(vaults, uid, ranks, without), default=0)
+
+
+def kept_step(vaults, uid, ranks, without=()):
+    """What nothing can undo: of two common steps the ranks refill one, and which one they keep is
+    not seen from outside (the newer one when all know that it is copied). 0: there is none."""
+    return min(common_steps(vaults, uid, ranks, without), default=0)
 
 
 def committed(checkpoints, uid, step):

@@ -29,6 +29,9 @@ class Test(MemoryTest):
     def common_step(self, uid, without=()):
         return ram_slots.common_step(self.cluster.vaults, uid, 4, without)
 
+    def kept_step(self, uid, without=()):
+        return ram_slots.kept_step(self.cluster.vaults, uid, 4, without)
+
     def start(self, step):
         job = self.submit()
         uid = self.cluster.job(job)["uid"]
@@ -46,7 +49,7 @@ def rank_killed(test, options):
         time.sleep(test.dice.uniform(0, 1.0))
         if test.cluster.job(job)["state"] != "running":
             continue
-        held = test.common_step(uid)
+        held = test.kept_step(uid)
         rank = test.kill_rank(job)
         view = test.finish(job)
         step, ram = test.expect_newest(view, held)
@@ -95,7 +98,7 @@ def worker_killed(test, options):
         time.sleep(test.dice.uniform(0, 0.6))
         test.cluster.start_worker(node)
         time.sleep(test.dice.uniform(0, 0.6))
-        held = test.common_step(uid)
+        held = test.kept_step(uid)
         test.kill_rank(job)
         view = test.finish(job)
         step, ram = test.expect_newest(view, held)
@@ -168,7 +171,7 @@ def power_off(test, options):
         time.sleep(test.dice.uniform(0, 1.0))
         if test.cluster.job(job)["state"] != "running":
             continue
-        held = test.common_step(uid, without=[node])
+        held = test.kept_step(uid, without=[node])
         test.cluster.power_off(node)
         view = test.finish(job)
         step, ram = test.expect_newest(view, held)
