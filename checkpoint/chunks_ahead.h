@@ -31,8 +31,8 @@ struct ChunkKey {
 
 class ChunksAhead {
  public:
-  // `files` and `manifest` outlive it. Chunks of one file that follow each other are read from one
-  // open file.
+  // `files` and `manifest` outlive it. Each lane opens a file once, while its chunks follow each
+  // other.
   ChunksAhead(FileSystem& files, std::string folder, const Manifest& manifest,
               std::vector<ChunkKey> order)
       : files_(files), folder_(std::move(folder)), manifest_(manifest), order_(std::move(order)) {}
